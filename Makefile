@@ -1,0 +1,63 @@
+# The front door. `make help` lists everything.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FOLDERS := schemas producers sql consumers replay local cli tests examples
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-timescaledb check format lint types imports schema lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+install: $(VENV)/.installed ## set up .venv, with arc-eval-db in its bin, and what the embedded stack needs
+
+$(VENV)/.installed: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/arc-eval-db local fetch
+	@touch $@
+
+demo: install ## the whole path at work: sandboxes, Kafka, consumer, rows (about two minutes)
+	@$(BIN)/arc-eval-db demo
+
+test: install ## all tests, on servers of their own
+	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
+
+test-timescaledb: install ## the database tests against a server: make test-timescaledb DATABASE_URL=postgresql://...
+	@test -n "$(DATABASE_URL)" || { echo "name the server: make test-timescaledb DATABASE_URL=postgresql://user:password@host:port/postgres"; exit 2; }
+	ARC_EVAL_TEST_DATABASE_URL="$(DATABASE_URL)" $(BIN)/python -m pytest -m database $(PYTEST_ARGUMENTS)
+
+check: lint types imports coverage ## everything that CI checks
+
+coverage: install ## the tests, with at least 90 % of the package covered
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(PYTEST_ARGUMENTS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --fail-under=90
+
+format: install ## format the code
+	$(BIN)/ruff check --fix $(FOLDERS)
+	$(BIN)/ruff format $(FOLDERS)
+
+lint: install ## style
+	$(BIN)/ruff check $(FOLDERS)
+	$(BIN)/ruff format --check $(FOLDERS)
+
+types: install ## types
+	$(BIN)/mypy
+
+imports: install ## which folder may import which
+	$(BIN)/lint-imports --no-logo
+
+schema: install ## regenerate JSON Schemas, examples, AsyncAPI, the metrics page and schema.*.sql
+	$(BIN)/python -m tests.support.regenerate
+
+lock: ## pin every dependency again, with hashes (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
+		--extra dev --no-emit-package arc-eval-db pyproject.toml --output-file requirements/dev.txt
+
+clean: ## remove what was made, the environment too
+	rm -rf $(VENV) .arc-eval-db .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.*
