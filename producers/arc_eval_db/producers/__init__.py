@@ -1,0 +1,27 @@
+"""The SDK: record what an agent does, from inside its sandbox.
+
+>>> from arc_eval_db.producers import execution
+"""
+
+from __future__ import annotations
+
+from arc_eval_db.producers.clock import Clock
+from arc_eval_db.producers.emitter import Delivery, EventEmitter
+from arc_eval_db.producers.execution import Execution, ToolCall, execution
+from arc_eval_db.producers.settings import EmitterSettings, ProducerSettings
+from arc_eval_db.producers.transports import FileTransport, MemoryTransport, StdoutTransport, Transport
+
+__all__ = [
+    "Clock",
+    "Delivery",
+    "EmitterSettings",
+    "EventEmitter",
+    "Execution",
+    "FileTransport",
+    "MemoryTransport",
+    "ProducerSettings",
+    "StdoutTransport",
+    "ToolCall",
+    "Transport",
+    "execution",
+]

@@ -1,0 +1,33 @@
+"""Where events come from: the sandbox's identity and the trace it belongs to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import quote
+
+# modal.com/docs/guide/environment_variables: the second is in every container; the first names the sandbox itself.
+_SANDBOX_VARIABLES = ("MODAL_SANDBOX_ID", "MODAL_TASK_ID")
+
+# https://www.w3.org/TR/trace-context/#traceparent-header; all-zero ids are invalid there.
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def source_from(environment: Mapping[str, str], *, hostname: str, pid: int) -> str:
+    """The CloudEvents source: the Modal sandbox where there is one, else the process on its host.
+
+    >>> source_from({"MODAL_SANDBOX_ID": "sb-1"}, hostname="h", pid=7)
+    '/sandboxes/sb-1'
+    >>> source_from({}, hostname="h", pid=7)
+    '/hosts/h/processes/7'
+    """
+    for variable in _SANDBOX_VARIABLES:
+        if identity := environment.get(variable):
+            return f"/sandboxes/{quote(identity[:200], safe='')}"
+    return f"/hosts/{quote(hostname[:200], safe='')}/processes/{pid}"
+
+
+def traceparent_from(environment: Mapping[str, str]) -> str | None:
+    """The W3C trace context handed down in `TRACEPARENT`; None where there is none or it is malformed."""
+    value = environment.get("TRACEPARENT", "").strip().lower()
+    return value if _TRACEPARENT.fullmatch(value) else None

@@ -1,0 +1,84 @@
+"""The only module of the SDK that knows aiokafka."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+
+from arc_eval_db.producers.outbox import OutgoingRecord
+from arc_eval_db.producers.transports.base import TransportError
+from arc_eval_db.schemas.topics import RECORD_BYTES_MAX
+from arc_eval_db.settings import KafkaSettings
+
+_LINGER_MS = 5
+_STOP_TIMEOUT_S = 0.2
+
+
+class KafkaTransport:
+    """Sends to Kafka and waits until every in-sync replica has the records.
+
+    aiokafka's idempotence is left off: with it a batch never expires while the broker is away, and duplicates are
+    recognised by their event id anyway. The client's own waits have no deadline, so each is given one here.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._producer: AIOKafkaProducer | None = None
+        self._timeout_s = settings.request_timeout_ms / 1000
+
+    async def open(self) -> None:
+        """Connect to the cluster."""
+        self._producer = AIOKafkaProducer(
+            **self._settings.client_options(),
+            acks="all",
+            enable_idempotence=False,
+            linger_ms=_LINGER_MS,
+            max_request_size=RECORD_BYTES_MAX,
+        )
+        try:
+            await asyncio.wait_for(self._producer.start(), self._timeout_s)
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise TransportError(f"cannot reach Kafka: {type(error).__name__}") from error
+
+    async def send(self, records: Sequence[OutgoingRecord]) -> Sequence[int]:
+        """Produce and wait for the acknowledgements."""
+        assert self._producer is not None, "send before open"
+        try:
+            async with asyncio.timeout(2 * self._timeout_s):
+                sends = [await self._send_one(self._producer, record) for record in records]
+                results = await asyncio.gather(*sends, return_exceptions=True)
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise TransportError(f"Kafka did not take the events: {type(error).__name__}") from error
+        refused = []
+        for position, result in enumerate(results):
+            if isinstance(result, MessageSizeTooLargeError | RecordListTooLargeError):
+                refused.append(position)
+            elif isinstance(result, BaseException):
+                raise TransportError(f"Kafka did not take the events: {type(result).__name__}") from result
+        return refused
+
+    async def close(self) -> None:
+        """Disconnect. aiokafka would first wait for ever for what is not acknowledged."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(KafkaError, OSError, TimeoutError):
+                await asyncio.wait_for(producer.stop(), _STOP_TIMEOUT_S)
+
+    @staticmethod
+    async def _send_one(producer: AIOKafkaProducer, record: OutgoingRecord) -> asyncio.Future[object]:
+        try:
+            sent: asyncio.Future[object] = await producer.send(
+                record.topic,
+                value=record.value,
+                key=record.key,
+                headers=list(record.headers),
+                timestamp_ms=record.timestamp_ms,
+            )
+        except MessageSizeTooLargeError as error:
+            sent = asyncio.get_running_loop().create_future()
+            sent.set_exception(error)
+        return sent
