@@ -1,0 +1,73 @@
+-- Each statement takes its rows in the order of their ids, so that two writers that meet the same ids cannot deadlock,
+-- and touches no row that would stay the same.
+
+-- name: upsert_configurations
+-- $1 ids, $2 names.
+INSERT INTO configurations (id, name)
+SELECT id, name FROM unnest($1::uuid[], $2::text[]) AS given (id, name)
+ORDER BY id
+ON CONFLICT DO NOTHING;
+
+-- name: upsert_configuration_versions
+-- $1 ids, $2 configuration ids, $3 content hashes, $4 contents (jsonb as text); unknown: null.
+INSERT INTO configuration_versions AS version (id, configuration_id, content_hash, content)
+SELECT id, configuration_id, content_hash, content::jsonb
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) AS given (id, configuration_id, content_hash, content)
+ORDER BY id
+ON CONFLICT (id) DO UPDATE SET
+    configuration_id = COALESCE(version.configuration_id, EXCLUDED.configuration_id),
+    content_hash = COALESCE(version.content_hash, EXCLUDED.content_hash),
+    content = COALESCE(version.content, EXCLUDED.content)
+WHERE (version.configuration_id IS NULL AND EXCLUDED.configuration_id IS NOT NULL)
+    OR (version.content IS NULL AND EXCLUDED.content IS NOT NULL);
+
+-- name: upsert_scenarios
+-- $1 ids, $2 names; unknown: null.
+INSERT INTO scenarios AS scenario (id, name)
+SELECT id, name FROM unnest($1::uuid[], $2::text[]) AS given (id, name)
+ORDER BY id
+ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name
+WHERE scenario.name IS NULL AND EXCLUDED.name IS NOT NULL;
+
+-- name: upsert_simulations
+-- $1 ids, $2 names; unknown: null.
+INSERT INTO simulations AS simulation (id, name)
+SELECT id, name FROM unnest($1::uuid[], $2::text[]) AS given (id, name)
+ORDER BY id
+ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name
+WHERE simulation.name IS NULL AND EXCLUDED.name IS NOT NULL;
+
+-- name: upsert_executions
+-- The result does not depend on the order in which an execution's events arrive, or on how often.
+-- $1 ids, $2 configuration versions, $3 scenarios, $4 simulations, $5 started, $6 ended, $7 attempts, $8 sources,
+-- $9 metadata (jsonb as text); unknown: null.
+INSERT INTO executions AS execution
+    (id, configuration_version_id, scenario_id, simulation_id, started_at, ended_at, attempt, source, metadata)
+SELECT id, version_id, scenario_id, simulation_id, started_at, ended_at, COALESCE(attempt, 1), source, metadata::jsonb
+FROM unnest(
+    $1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::timestamptz[], $6::timestamptz[], $7::int[], $8::text[], $9::text[]
+) AS given (id, version_id, scenario_id, simulation_id, started_at, ended_at, attempt, source, metadata)
+ORDER BY id
+ON CONFLICT (id) DO UPDATE SET
+    started_at = LEAST(execution.started_at, EXCLUDED.started_at),
+    ended_at = GREATEST(execution.ended_at, EXCLUDED.ended_at),
+    attempt = GREATEST(execution.attempt, EXCLUDED.attempt),
+    source = COALESCE(execution.source, EXCLUDED.source),
+    metadata = COALESCE(execution.metadata, EXCLUDED.metadata)
+WHERE execution.started_at IS DISTINCT FROM LEAST(execution.started_at, EXCLUDED.started_at)
+    OR execution.ended_at IS DISTINCT FROM GREATEST(execution.ended_at, EXCLUDED.ended_at)
+    OR execution.attempt < EXCLUDED.attempt
+    OR (execution.source IS NULL AND EXCLUDED.source IS NOT NULL)
+    OR (execution.metadata IS NULL AND EXCLUDED.metadata IS NOT NULL);
+
+-- name: upsert_failure_patterns
+-- $1 ids, $2 kinds, $3 signatures, $4 examples, $5 first seen, $6 last seen.
+INSERT INTO failure_patterns AS pattern (id, kind, signature, example, first_seen_at, last_seen_at)
+SELECT id, kind, signature, example, first_seen_at, last_seen_at
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[])
+    AS given (id, kind, signature, example, first_seen_at, last_seen_at)
+ORDER BY id
+ON CONFLICT (id) DO UPDATE SET
+    first_seen_at = LEAST(pattern.first_seen_at, EXCLUDED.first_seen_at),
+    last_seen_at = GREATEST(pattern.last_seen_at, EXCLUDED.last_seen_at)
+WHERE pattern.first_seen_at > EXCLUDED.first_seen_at OR pattern.last_seen_at < EXCLUDED.last_seen_at;
