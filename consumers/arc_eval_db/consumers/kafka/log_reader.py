@@ -1,0 +1,124 @@
+"""Reads the log without a consumer group: its bounds, and ranges of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import aiokafka
+
+from arc_eval_db.consumers.kafka.errors import translated_errors
+from arc_eval_db.consumers.records import LogRecord
+from arc_eval_db.settings import KafkaSettings
+from arc_eval_db.writer import OffsetRange, TopicPartition
+
+_STOP_TIMEOUT_S = 5.0
+_POLL_MS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class LogBounds:
+    """What a partition holds: offsets from `start` up to, not including, `end`."""
+
+    start: int
+    end: int
+
+
+class LogReader:
+    """A view of the log that moves no group's offsets. Use with `async with`."""
+
+    def __init__(self, settings: KafkaSettings, *, client_id: str = "arc-eval-db-reader") -> None:
+        self._timeout_s = settings.request_timeout_ms / 1000
+        self._consumer = aiokafka.AIOKafkaConsumer(
+            **settings.client_options(), client_id=client_id, auto_offset_reset="none", enable_auto_commit=False
+        )
+
+    async def __aenter__(self) -> Self:
+        try:
+            with translated_errors("connecting"):
+                await asyncio.wait_for(self._consumer.start(), self._timeout_s)
+        except BaseException:
+            await stop(self._consumer)
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await stop(self._consumer)
+
+    async def partitions(self, topics: Iterable[str]) -> list[TopicPartition]:
+        """The partitions of those topics that exist."""
+        with translated_errors("looking up topics"):
+            existing = await asyncio.wait_for(self._consumer.topics(), self._timeout_s)
+        found = []
+        for topic in topics:
+            if topic in existing:
+                found += [TopicPartition(topic, number) for number in self._consumer.partitions_for_topic(topic) or ()]
+        return sorted(found)
+
+    async def bounds(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, LogBounds]:
+        """Where each partition starts and ends at the moment."""
+        return await read_bounds(self._consumer, partitions, self._timeout_s)
+
+    async def read(self, ranges: Mapping[TopicPartition, OffsetRange]) -> AsyncIterator[list[LogRecord]]:
+        """All records of the ranges, in batches; ends by position, so that holes and empty tails end too.
+
+        Raises:
+            OffsetOutOfRangeError: a range begins before what the log still holds.
+        """
+        left = {_native(partition): offsets for partition, offsets in ranges.items() if offsets.first < offsets.end}
+        if not left:
+            return
+        self._consumer.assign(list(left))
+        for partition, offsets in left.items():
+            self._consumer.seek(partition, offsets.first)
+        while left:
+            with translated_errors("reading the log"):
+                batches = await self._consumer.getmany(*left, timeout_ms=_POLL_MS)
+            for partition, messages in batches.items():
+                end = left[partition].end
+                if records := [to_record(message) for message in messages if message.offset < end]:
+                    yield records
+            for partition in list(left):
+                with translated_errors("reading the log"):
+                    position = await asyncio.wait_for(self._consumer.position(partition), self._timeout_s)
+                if position >= left[partition].end:
+                    del left[partition]
+                    self._consumer.pause(partition)
+
+
+async def read_bounds(
+    consumer: aiokafka.AIOKafkaConsumer, partitions: Sequence[TopicPartition], timeout_s: float
+) -> dict[TopicPartition, LogBounds]:
+    """Ask the brokers for the first and next offset of each partition."""
+    native = [_native(partition) for partition in partitions]
+    with translated_errors("asking for offsets"):
+        async with asyncio.timeout(timeout_s):
+            starts = await consumer.beginning_offsets(native)
+            ends = await consumer.end_offsets(native)
+    return {partition: LogBounds(starts[key], ends[key]) for partition, key in zip(partitions, native, strict=True)}
+
+
+async def stop(consumer: aiokafka.AIOKafkaConsumer) -> None:
+    """Close a consumer within a deadline; aiokafka's own stop can hang (aio-libs/aiokafka#773)."""
+    with contextlib.suppress(aiokafka.errors.KafkaError, OSError, TimeoutError):
+        await asyncio.wait_for(consumer.stop(), _STOP_TIMEOUT_S)
+
+
+def to_record(message: Any) -> LogRecord:
+    """An aiokafka ConsumerRecord as ours."""
+    return LogRecord(
+        message.topic,
+        message.partition,
+        message.offset,
+        message.timestamp,
+        message.key,
+        message.value,
+        tuple(message.headers),
+    )
+
+
+def _native(partition: TopicPartition) -> aiokafka.TopicPartition:
+    return aiokafka.TopicPartition(partition.topic, partition.partition)

@@ -1,0 +1,157 @@
+"""A member of a consumer group that starts each partition where the database says, not where Kafka says."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import aiokafka
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError
+
+from arc_eval_db.consumers.kafka.errors import translated_errors
+from arc_eval_db.consumers.kafka.log_reader import LogBounds, read_bounds, stop, to_record
+from arc_eval_db.consumers.records import LogRecord
+from arc_eval_db.consumers.settings import ConsumerSettings
+from arc_eval_db.settings import KafkaSettings
+from arc_eval_db.writer import TopicPartition
+
+# New partitions of a topic are noticed within this time (aiokafka's own default is five minutes).
+_METADATA_MAX_AGE_MS = 30_000
+_COMMIT_TIMEOUT_S = 3.0
+_MIN_BYTES = 1
+_MAX_WAIT_MS = 100
+
+
+class GroupSource:
+    """Joins the group, and hands out records of the partitions that were given a position by `seek`.
+
+    A newly assigned partition is paused until then: aiokafka swallows exceptions in rebalance callbacks, so nothing
+    that can fail is done there. After any `KafkaUnavailableError` the source must be closed and a new one made.
+    """
+
+    def __init__(self, kafka: KafkaSettings, consumer: ConsumerSettings, topics: Sequence[str]) -> None:
+        self._timeout_s = kafka.request_timeout_ms / 1000
+        self._settings = consumer
+        self._topics = list(topics)
+        self._positioned: set[aiokafka.TopicPartition] = set()
+        self._consumer = aiokafka.AIOKafkaConsumer(
+            **kafka.client_options(),
+            group_id=consumer.group,
+            group_instance_id=consumer.instance_id,
+            client_id="arc-eval-db-consumer",
+            auto_offset_reset="none",
+            enable_auto_commit=False,
+            session_timeout_ms=int(consumer.session_timeout_s * 1000),
+            heartbeat_interval_ms=int(consumer.session_timeout_s * 1000 / 10),
+            max_partition_fetch_bytes=consumer.partition_fetch_bytes_max,
+            fetch_max_wait_ms=_MAX_WAIT_MS,
+            fetch_min_bytes=_MIN_BYTES,
+            metadata_max_age_ms=_METADATA_MAX_AGE_MS,
+            partition_assignment_strategy=(aiokafka.coordinator.assignors.roundrobin.RoundRobinPartitionAssignor,),
+        )
+
+    async def start(self) -> None:
+        """Connect and join the group."""
+        with translated_errors("joining the group"):
+            await asyncio.wait_for(self._consumer.start(), self._timeout_s + self._settings.session_timeout_s)
+            self._consumer.subscribe(self._topics, listener=_PauseListener(self))
+
+    async def close(self) -> None:
+        """Leave the group, within a deadline."""
+        await stop(self._consumer)
+
+    def unpositioned(self) -> list[TopicPartition]:
+        """Assigned partitions that wait for `seek`."""
+        return sorted(_ours(partition) for partition in self._consumer.assignment() - self._positioned)
+
+    def assigned(self) -> list[TopicPartition]:
+        """The partitions that the group has given to this member."""
+        return sorted(_ours(partition) for partition in self._consumer.assignment())
+
+    def seek(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Give partitions their position; those that are no longer assigned are passed over."""
+        for ours, offset in offsets.items():
+            partition = aiokafka.TopicPartition(ours.topic, ours.partition)
+            with contextlib.suppress(aiokafka.errors.IllegalStateError):  # revoked meanwhile
+                self._consumer.seek(partition, offset)
+                self._consumer.resume(partition)
+                self._positioned.add(partition)
+
+    def forget_positions(self, partitions: Iterable[TopicPartition] | None = None) -> None:
+        """Pause partitions (by default all) until they are given a position again."""
+        if partitions is None:
+            dropped = set(self._consumer.assignment())
+        else:
+            dropped = {aiokafka.TopicPartition(ours.topic, ours.partition) for ours in partitions}
+        self._positioned -= dropped
+        with contextlib.suppress(aiokafka.errors.IllegalStateError):
+            self._consumer.pause(*(dropped & self._consumer.assignment()))
+
+    async def poll(self, records_max: int, timeout_s: float) -> dict[TopicPartition, list[LogRecord]]:
+        """Records of positioned partitions, in the order of their offsets; empty when none came in time."""
+        with translated_errors("fetching"):
+            try:
+                batches = await self._consumer.getmany(timeout_ms=int(timeout_s * 1000), max_records=records_max)
+            except NoOffsetForPartitionError:
+                # An assigned partition has no offset in Kafka. It will get its position from the database.
+                return {}
+        return {
+            _ours(partition): [to_record(message) for message in messages]
+            for partition, messages in batches.items()
+            if messages and partition in self._positioned
+        }
+
+    async def idle(self, seconds: float, stopping: asyncio.Event) -> None:
+        """Stay in the group without records: a member that does not poll for five minutes is thrown out."""
+        self.forget_positions()
+        deadline = time.monotonic() + seconds
+        while not stopping.is_set() and (left := deadline - time.monotonic()) > 0:
+            await self.poll(1, min(left, self._settings.poll_timeout_s))
+            self.forget_positions()
+
+    async def bounds(self) -> dict[TopicPartition, LogBounds]:
+        """Where each partition of the topics starts and ends, whoever consumes it."""
+        with translated_errors("looking up topics"):
+            await asyncio.wait_for(self._consumer.topics(), self._timeout_s)
+        partitions = [
+            TopicPartition(topic, number)
+            for topic in self._topics
+            for number in self._consumer.partitions_for_topic(topic) or ()
+        ]
+        return await read_bounds(self._consumer, partitions, self._timeout_s)
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
+        """Tell Kafka how far the group is, for tools that only look there. Best effort: False when it did not work."""
+        assignment = self._consumer.assignment()
+        native = {aiokafka.TopicPartition(ours.topic, ours.partition): offset for ours, offset in offsets.items()}
+        native = {partition: offset for partition, offset in native.items() if partition in assignment}
+        if not native:
+            return True
+        try:
+            await asyncio.wait_for(self._consumer.commit(native), _COMMIT_TIMEOUT_S)
+        except (KafkaError, OSError, TimeoutError):
+            return False
+        return True
+
+    def pause_new(self, assigned: Iterable[aiokafka.TopicPartition]) -> None:
+        """Called in the rebalance: everything assigned starts paused and without a position."""
+        self._positioned.clear()
+        self._consumer.pause(*assigned)
+
+
+class _PauseListener(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    def __init__(self, source: GroupSource) -> None:
+        self._source = source
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        pass  # the compare-and-set on the stored offsets keeps a late batch out
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        self._source.pause_new(assigned)
+
+
+def _ours(partition: aiokafka.TopicPartition) -> TopicPartition:
+    return TopicPartition(partition.topic, partition.partition)

@@ -1,0 +1,62 @@
+"""Structured logs. Event names are part of the interface: alerts and tests rely on them.
+
+`worker_started`, `worker_stopped`, `partitions_positioned`, `batch_committed`, `dead_letters_written`, `batch_fenced`,
+`attempt_failed`, `kafka_commit_failed`, `caught_up`, `drain_timed_out`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+def configure_logging(level: str = "info", *, as_json: bool | None = None) -> None:
+    """Send logs to standard error: as JSON lines, or readable where standard error is a terminal.
+
+    Raises:
+        ValueError: the level is not one of debug, info, warning, error.
+    """
+    if level.lower() not in _LEVELS:
+        raise ValueError(f"ARC_EVAL_LOG_LEVEL: must be one of {', '.join(_LEVELS)}")
+    number = logging.getLevelNamesMapping()[level.upper()]
+    if as_json is None:
+        as_json = not sys.stderr.isatty()
+    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info if as_json else _unchanged,
+    ]
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    _configure_libraries(number, shared, renderer)
+
+
+def _configure_libraries(level: int, shared: list[Any], renderer: Any) -> None:
+    """Bring aiokafka's and asyncpg's own logs into the same form."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(max(level, logging.INFO))
+    # Its reconnect attempts would fill the log while a broker is away; the worker says so itself, once an attempt.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL if level > logging.DEBUG else logging.DEBUG)
+
+
+def _unchanged(_: Any, __: str, event: Any) -> Any:
+    return event

@@ -1,0 +1,51 @@
+"""Settings of a worker."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from arc_eval_db.database import settings_error
+from arc_eval_db.settings import ENVIRONMENT_PREFIX
+
+_PREFIX = ENVIRONMENT_PREFIX + "CONSUMER_"
+
+
+class ConsumerSettings(BaseSettings):
+    """How a worker consumes; the variables are `ARC_EVAL_CONSUMER_` plus the field's name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    group: str = Field(default="arc-eval-db", min_length=1, max_length=200)
+    """The consumer group: workers of one group share the partitions."""
+    instance_id: str | None = None
+    """A stable name of this worker (such as its pod's) lets it restart without moving partitions between the others."""
+    batch_records_max: int = Field(default=5_000, ge=1, le=100_000)
+    """Records in one transaction at the most. Below 2,000, transactions cost more than rows."""
+    partition_fetch_bytes_max: int = Field(default=1_048_576, ge=1_048_576)
+    """Bytes fetched and held per partition; no less than the topics' largest record."""
+    poll_timeout_s: float = Field(default=0.5, gt=0, le=10)
+    """How long one look for records waits; also how soon a stop is noticed."""
+    session_timeout_s: float = Field(default=30, ge=1)
+    """How long a silent worker keeps its partitions."""
+    drain_timeout_s: float = Field(default=10, gt=0)
+    """How long a stop waits for the batch in hand; what is not committed by then is read again by the next worker."""
+    retry_backoff_s_max: float = Field(default=10, gt=0)
+    """The longest pause between attempts while Kafka or the database is away."""
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    """Where Prometheus finds the worker's metrics. Unset: nowhere."""
+    metrics_host: str = "127.0.0.1"
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Read the environment; arguments that are not None win.
+
+        Raises:
+            SettingsError: a value does not fit; the message names the variable.
+        """
+        try:
+            return cls(**{name: value for name, value in overrides.items() if value is not None})
+        except ValidationError as error:
+            raise settings_error(error, _PREFIX) from None
