@@ -1,0 +1,1 @@
+"""The command `arc-eval-db`: thin, one module per noun."""

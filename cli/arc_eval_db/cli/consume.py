@@ -1,0 +1,82 @@
+"""`arc-eval-db consume`: a long-lived worker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+
+import click
+
+from arc_eval_db.cli.running import command, database_settings, json_option, kafka_settings, print_json, run_async
+from arc_eval_db.consumers.logs import configure_logging
+from arc_eval_db.consumers.metrics import MetricsServer, WorkerMetrics
+from arc_eval_db.consumers.settings import ConsumerSettings
+from arc_eval_db.consumers.worker import Worker, WorkerReport
+from arc_eval_db.errors import SettingsError
+
+
+@click.command()
+@click.option(
+    "--group",
+    help="Consumer group: its workers share the partitions.  [default: ARC_EVAL_CONSUMER_GROUP, or arc-eval-db]",
+)
+@click.option("--until-caught-up", is_flag=True, help="End when everything that is in the log now is in the database.")
+@click.option("--batch-records-max", type=int, help="Records in one transaction at the most.  [default: 5000]")
+@click.option("--metrics-port", type=int, help="Serve Prometheus metrics on this port.")
+@click.option(
+    "--log-level", envvar="ARC_EVAL_LOG_LEVEL", default="info", show_default=True, help="debug, info, warning or error."
+)
+@json_option
+@command
+def consume(
+    group: str | None,
+    until_caught_up: bool,
+    batch_records_max: int | None,
+    metrics_port: int | None,
+    log_level: str,
+    as_json: bool,
+) -> None:
+    """Write events from Kafka into the database, exactly once, until stopped.
+
+    Run as many as there are partitions to share. SIGTERM or Ctrl-C ends the worker after the batch in hand, within ten
+    seconds; a worker that is killed loses and repeats nothing. Logs go to standard error.
+    """
+    try:
+        configure_logging(log_level)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    settings = ConsumerSettings.load(group=group, batch_records_max=batch_records_max, metrics_port=metrics_port)
+    report = run_async(_consume(settings, until_caught_up=until_caught_up))
+    if as_json:
+        print_json({name: getattr(report, name) for name in report.__slots__})
+    else:
+        rate = report.records / report.seconds if report.seconds else 0
+        click.echo(
+            f"{report.records:,} records: {report.inserted:,} rows, {report.duplicates:,} duplicates, "
+            f"{report.dead_letters:,} dead letters, in {report.seconds:.1f} s ({rate:,.0f} a second)"
+        )
+
+
+async def _consume(settings: ConsumerSettings, *, until_caught_up: bool) -> WorkerReport:
+    metrics = WorkerMetrics()
+    worker = Worker(kafka_settings(), database_settings(), settings, metrics=metrics, until_caught_up=until_caught_up)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.stop)
+    with contextlib.ExitStack() as stack:
+        if settings.metrics_port is not None:
+            stack.enter_context(_metrics_server(metrics, settings))
+        return await worker.run()
+
+
+def _metrics_server(metrics: WorkerMetrics, settings: ConsumerSettings) -> MetricsServer:
+    assert settings.metrics_port is not None
+    try:
+        return MetricsServer(metrics, settings.metrics_host, settings.metrics_port)
+    except OSError as error:
+        raise SettingsError(
+            f"ARC_EVAL_CONSUMER_METRICS_PORT: cannot listen on {settings.metrics_host}:{settings.metrics_port}: "
+            f"{os.strerror(error.errno or 0)}"
+        ) from error

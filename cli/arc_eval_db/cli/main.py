@@ -1,0 +1,25 @@
+"""The entry point: loads the commands, and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import sys
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+"""The operation failed; standard error says why and what to do next."""
+EXIT_FOUND = 3
+"""The operation worked and what it looked at is not as it should be (`doctor`, `lag --max-lag`, `migrate verify`)."""
+EXIT_INTERRUPTED = 130
+
+
+def run() -> None:
+    """Run the command line and exit."""
+    try:
+        import click  # noqa: F401, PLC0415 - the base install is the SDK alone
+    except ImportError:
+        sys.exit(
+            "arc-eval-db: the command line needs more packages; install them with: pip install 'arc-eval-db[consumers]'"
+        )
+    from arc_eval_db.cli.commands import cli  # noqa: PLC0415
+
+    cli(prog_name="arc-eval-db")

@@ -1,0 +1,106 @@
+"""What every command shares: running coroutines, settings, errors as messages, and output for people or programs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from arc_eval_db.cli.main import EXIT_FAILED, EXIT_INTERRUPTED
+from arc_eval_db.database import DatabaseSettings
+from arc_eval_db.errors import ArcEvalError
+from arc_eval_db.settings import KafkaSettings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+def command(function: Callable[P, T]) -> Callable[P, T]:
+    """Turn this project's errors into one line on standard error, and Ctrl-C into a quiet end."""
+
+    @wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except ArcEvalError as error:
+            click.echo(f"arc-eval-db: {error}", err=True)
+            sys.exit(EXIT_FAILED)
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            click.echo("interrupted", err=True)
+            sys.exit(EXIT_INTERRUPTED)
+
+    return wrapper
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end, on uvloop where it is installed."""
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:
+        return asyncio.run(work)
+    return uvloop.run(work)
+
+
+def kafka_settings() -> KafkaSettings:
+    """Kafka's settings from the environment."""
+    return KafkaSettings.from_environment(os.environ)
+
+
+def database_settings(**overrides: Any) -> DatabaseSettings:
+    """The database's settings from the environment."""
+    return DatabaseSettings.load(**overrides)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as one JSON document."""
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z, default=str).decode())
+
+
+def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows for people. Columns whose name ends in a colon-free word of figures are aligned by their content."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    for index, column in enumerate(columns):
+        figures = all(isinstance(row[index], int | float) or row[index] is None for row in rows)
+        table.add_column(column, justify="right" if figures and rows else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    console().print(table)
+
+
+def console() -> Console:
+    """Standard output: coloured and as wide as the terminal, or plain and wide enough in a pipe."""
+    is_terminal = sys.stdout.isatty()
+    return Console(file=sys.stdout, width=None if is_terminal else 120, highlight=False, markup=False)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:,.3f}" if abs(value) < 10 else f"{value:,.1f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
+
+
+def progress(message: str) -> None:
+    """Say what is going on, on standard error, where a person is watching."""
+    if sys.stderr.isatty():
+        click.echo(message, err=True)
+
+
+def shell_exports(environment: Mapping[str, str]) -> str:
+    """Lines that a POSIX shell can evaluate."""
+    import shlex  # noqa: PLC0415
+
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items())
