@@ -99,8 +99,8 @@ class Migrator:
             MigrationLockedError: somebody else has been migrating for a minute.
         """
         edition = await self.edition()
-        await prepare_server(self._session, edition)
         async with self._lock():
+            await prepare_server(self._session, edition)
             await self._session.execute(_CREATE_TABLE)
             applied = await self._applied()
             migrations = load_migrations(edition)

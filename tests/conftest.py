@@ -1,0 +1,107 @@
+"""Fixtures that every folder of tests may use."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from support.databases import connect, prepare_template, temporary_database
+from support.servers import Servers, missing, start_servers
+
+from arc_eval_db.consumers.kafka import TopicsAdmin
+from arc_eval_db.database import DatabaseSettings, Session
+from arc_eval_db.migrations import Edition
+from arc_eval_db.settings import KafkaSettings
+
+TEST_PARTITIONS = 2
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> Iterator[None]:
+    """A developer's own ARC_EVAL_* variables must not reach the code under test."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith("ARC_EVAL_")}
+    harness = ("ARC_EVAL_TEST_", "ARC_EVAL_REQUIRE", "ARC_EVAL_LOCAL_POSTGRES_BINDIR", "ARC_EVAL_RECORDED_RUNS")
+    for name in kept:
+        if not name.startswith(harness):
+            del os.environ[name]
+    yield
+    os.environ.update(kept)
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """A Kafka and a PostgreSQL for the whole session."""
+    with start_servers(tmp_path_factory.mktemp("stack")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def database_server(request: pytest.FixtureRequest) -> DatabaseSettings:
+    """A PostgreSQL server whose user may create databases: `ARC_EVAL_TEST_DATABASE_URL`, or the session's own."""
+    url = os.environ.get("ARC_EVAL_TEST_DATABASE_URL")
+    if url is None:
+        url = request.getfixturevalue("servers").database_url
+    return DatabaseSettings.load(database_url=url)
+
+
+@pytest.fixture(scope="session")
+async def template(database_server: DatabaseSettings) -> AsyncIterator[tuple[DatabaseSettings, Edition]]:
+    """A migrated database that is copied for each test."""
+    async with temporary_database(database_server) as settings:
+        yield settings, await prepare_template(database_server, settings)
+
+
+@pytest.fixture(scope="session")
+def edition(template: tuple[DatabaseSettings, Edition]) -> Edition:
+    """The edition of the test databases."""
+    return template[1]
+
+
+@pytest.fixture
+def timescaledb(edition: Edition) -> None:
+    """Skips where the server has no TimescaleDB."""
+    if edition is not Edition.TIMESCALEDB:
+        missing("timescaledb", "the database server offers no TimescaleDB")
+
+
+@pytest.fixture
+async def empty_database(database_server: DatabaseSettings) -> AsyncIterator[DatabaseSettings]:
+    """A database without any schema."""
+    async with temporary_database(database_server) as settings:
+        yield settings
+
+
+@pytest.fixture
+async def database(
+    database_server: DatabaseSettings, template: tuple[DatabaseSettings, Edition]
+) -> AsyncIterator[DatabaseSettings]:
+    """A database of the test's own, migrated."""
+    name = template[0].database_url.get_secret_value().partition("?")[0].rpartition("/")[2]
+    async with temporary_database(database_server, template=name) as settings:
+        yield settings
+
+
+@pytest.fixture
+async def session(database: DatabaseSettings) -> AsyncIterator[Session]:
+    """A connection to the test's database."""
+    async with await connect(database) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def kafka_settings(servers: Servers) -> KafkaSettings:
+    """Kafka with topics of the test's own, two partitions each."""
+    settings = KafkaSettings(
+        bootstrap_servers=servers.kafka_bootstrap_servers, topic_prefix=f"test-{secrets.token_hex(6)}"
+    )
+    async with TopicsAdmin(settings) as admin:
+        await admin.create(partitions=TEST_PARTITIONS)
+    return settings
+
+
+@pytest.fixture
+def group() -> str:
+    """A consumer group of the test's own."""
+    return f"group-{secrets.token_hex(6)}"

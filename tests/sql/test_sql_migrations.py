@@ -1,0 +1,234 @@
+"""Migrations: up, down, up again, and what stops them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from support.databases import connect
+
+from arc_eval_db.database import DatabaseSettings, Session
+from arc_eval_db.errors import FatalError
+from arc_eval_db.migrations import (
+    Edition,
+    Migrator,
+    describe_schema,
+    expected_schema,
+    load_migrations,
+    require_current_schema,
+)
+from arc_eval_db.migrations import files as migration_files
+from arc_eval_db.migrations import runner
+from arc_eval_db.migrations.files import MigrationFileError
+from arc_eval_db.migrations.runner import MigrationDriftError, MigrationLockedError, SchemaOutdatedError
+
+pytestmark = pytest.mark.database
+
+CORE_TABLES = {
+    "configurations",
+    "configuration_versions",
+    "scenarios",
+    "simulations",
+    "executions",
+    "outcomes",
+    "tool_usage",
+    "failures",
+    "failure_patterns",
+    "execution_events",
+    "llm_recommendation_sessions",
+    "recommendations",
+}
+PIPELINE_TABLES = {"consumer_offsets", "dead_letters", "consumer_lag_samples", "replay_jobs", "schema_migrations"}
+
+
+async def tables(session: Session) -> set[str]:
+    rows = await session.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    return {row["tablename"] for row in rows}
+
+
+async def test_up_makes_every_table_of_the_design(empty_database: DatabaseSettings) -> None:
+    async with await connect(empty_database) as session:
+        applied = await Migrator(session).up()
+        assert [migration.version for migration in applied] == list(range(1, len(applied) + 1))
+        assert await tables(session) == CORE_TABLES | PIPELINE_TABLES
+
+
+async def test_up_twice_does_nothing(empty_database: DatabaseSettings) -> None:
+    async with await connect(empty_database) as session:
+        assert await Migrator(session).up()
+        assert await Migrator(session).up() == []
+
+
+async def test_all_migrations_make_the_committed_schema(session: Session, edition: Edition) -> None:
+    assert await describe_schema(session, edition) == expected_schema(edition)
+
+
+async def test_down_leaves_nothing_and_up_again_makes_the_same(empty_database: DatabaseSettings) -> None:
+    async with await connect(empty_database) as session:
+        migrator = Migrator(session)
+        await migrator.up()
+        edition = await migrator.edition()
+        before = await describe_schema(session, edition)
+        undone = await migrator.down(0)
+        assert [migration.version for migration in undone] == list(range(len(undone), 0, -1))
+        assert await tables(session) == {"schema_migrations"}
+        await migrator.up()
+        assert await describe_schema(session, edition) == before
+
+
+async def test_each_step_down_and_up_again_makes_the_same_schema(empty_database: DatabaseSettings) -> None:
+    async with await connect(empty_database) as session:
+        migrator = Migrator(session)
+        for migration in load_migrations(await migrator.edition()):
+            await migrator.up(migration.version)
+            description = await describe_schema(session, await migrator.edition())
+            await migrator.down(migration.version - 1)
+            await migrator.up(migration.version)
+            assert await describe_schema(session, await migrator.edition()) == description, migration.label
+
+
+async def test_undoing_hypertables_keeps_the_rows(timescaledb: None, session: Session) -> None:
+    await session.execute(
+        "INSERT INTO failures (time, event_id, execution_id, configuration_version_id, scenario_id, sequence, kind, message,"
+        " pattern_id) SELECT now() - i * interval '1 day', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(),"
+        " gen_random_uuid(), 1, 'k', 'm', gen_random_uuid() FROM generate_series(1, 5) AS i"
+    )
+    rows = await session.fetch("SELECT * FROM failures ORDER BY time")
+    migrator = Migrator(session)
+    await migrator.down(2)
+    assert await session.fetch("SELECT * FROM failures ORDER BY time") == rows
+    await migrator.up()
+    assert await session.fetch("SELECT * FROM failures ORDER BY time") == rows
+
+
+async def test_hypertables_have_one_day_chunks_compression_and_retention(timescaledb: None, session: Session) -> None:
+    rows = await session.fetch("SELECT hypertable_name, time_interval FROM timescaledb_information.dimensions")
+    assert {row["hypertable_name"]: row["time_interval"].days for row in rows} == dict.fromkeys(
+        ("outcomes", "tool_usage", "failures", "execution_events", "consumer_lag_samples"), 1
+    )
+    rows = await session.fetch(
+        "SELECT hypertable_name, config->>'drop_after' AS kept FROM timescaledb_information.jobs"
+        " WHERE proc_name = 'policy_retention'"
+    )
+    assert {row["hypertable_name"]: row["kept"] for row in rows} == {
+        "outcomes": "365 days",
+        "tool_usage": "90 days",
+        "failures": "180 days",
+        "execution_events": "30 days",
+        "consumer_lag_samples": "14 days",
+    }
+
+
+async def test_a_changed_file_is_noticed_and_nothing_is_done(empty_database: DatabaseSettings) -> None:
+    async with await connect(empty_database) as session:
+        migrator = Migrator(session)
+        await migrator.up(2)
+        await session.execute("UPDATE schema_migrations SET checksum = 'other' WHERE version = 1")
+        assert [state.drifted for state in await migrator.status()] == [True, False, False]
+        with pytest.raises(MigrationDriftError, match="0001_core_tables was changed after it was applied"):
+            await migrator.up()
+        assert await session.fetch_value("SELECT max(version) FROM schema_migrations") == 2
+
+
+async def test_a_failing_migration_leaves_no_trace(
+    empty_database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_file(path: str) -> str:
+        text = original(path)
+        return text + "SELECT 1/0;" if "0002" in path and "up" in path else text
+
+    original = migration_files.read_file
+    monkeypatch.setattr(migration_files, "read_file", read_file)
+    async with await connect(empty_database) as session:
+        with pytest.raises(Exception, match="division_by_zero|DivisionByZero"):
+            await Migrator(session).up()
+        assert await session.fetch_value("SELECT max(version) FROM schema_migrations") == 1
+        assert not await tables(session) & (PIPELINE_TABLES - {"schema_migrations"})
+    monkeypatch.undo()
+    async with await connect(empty_database) as session:
+        assert [migration.version for migration in await Migrator(session).up()][0] == 2
+
+
+async def test_two_at_once_take_turns(empty_database: DatabaseSettings) -> None:
+    async with await connect(empty_database) as first, await connect(empty_database) as second:
+        applied = await asyncio.gather(Migrator(first).up(), Migrator(second).up())
+    assert sorted(len(migrations) for migrations in applied) == [0, 3]
+
+
+async def test_waiting_for_another_migration_has_a_deadline(
+    empty_database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "_LOCK_TIMEOUT_S", 0.1)
+    async with await connect(empty_database) as first, await connect(empty_database) as second:
+        await first.execute("SELECT pg_advisory_lock($1)", runner._LOCK_KEY)
+        reports: list[str] = []
+        with pytest.raises(MigrationLockedError):
+            await Migrator(second, report=reports.append).up()
+        assert "waiting for another migration to end" in reports
+
+
+async def test_a_newer_database_is_left_alone(session: Session) -> None:
+    await session.execute("INSERT INTO schema_migrations VALUES (99, 'later', 'postgresql', 'x')")
+    migrator = Migrator(session)
+    assert (await migrator.status())[-1].unknown
+    assert await migrator.up() == []
+    await require_current_schema(session)
+    with pytest.raises(FatalError, match="0099 was applied by a newer release"):
+        await migrator.down(0)
+
+
+async def test_an_outdated_schema_names_the_next_step(empty_database: DatabaseSettings) -> None:
+    async with await connect(empty_database) as session:
+        await Migrator(session).up(1)
+        with pytest.raises(SchemaOutdatedError, match=r"lacks migration 0002.*and 1 more; run: arc-eval-db migrate up"):
+            await require_current_schema(session)
+
+
+async def test_the_plain_edition_can_be_chosen_on_timescaledb(
+    timescaledb: None, empty_database: DatabaseSettings
+) -> None:
+    async with await connect(empty_database) as session:
+        await Migrator(session, edition=Edition.POSTGRESQL).up()
+        # From then on it is what the database is.
+        assert await Migrator(session).edition() is Edition.POSTGRESQL
+        assert await describe_schema(session, Edition.POSTGRESQL) == expected_schema(Edition.POSTGRESQL)
+
+
+@pytest.mark.parametrize("edition", list(Edition))
+def test_both_editions_have_every_file(edition: Edition) -> None:
+    assert [migration.version for migration in load_migrations(edition)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["0001_a.up.sql", "0001_a.down.sql", "readme.sql"], "not the name of a migration"),
+        (["0001_a.up.sql"], "an up and a down script are needed"),
+        (["0002_a.up.sql", "0002_a.down.sql"], "expected version 0001"),
+        (["0001_a.up.sql", "0001_a.postgresql.up.sql", "0001_a.down.sql"], "two such files"),
+    ],
+)
+def test_wrong_migration_files_are_refused(names: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migration_files, "list_files", lambda _: sorted(names))
+    monkeypatch.setattr(migration_files, "read_file", lambda _: "SELECT 1")
+    with pytest.raises(MigrationFileError, match=message):
+        load_migrations(Edition.POSTGRESQL)
+
+
+async def test_a_migration_without_transaction_runs_outside_of_one(
+    empty_database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {
+        "migrations/0001_t.up.sql": "CREATE TABLE t (a int)",
+        "migrations/0001_t.down.sql": "DROP TABLE t",
+        "migrations/0002_i.up.sql": "-- no-transaction\nCREATE INDEX CONCURRENTLY t_a_idx ON t (a)",
+        "migrations/0002_i.down.sql": "-- no-transaction\nDROP INDEX CONCURRENTLY t_a_idx",
+    }
+    monkeypatch.setattr(migration_files, "list_files", lambda _: sorted(path.rpartition("/")[2] for path in texts))
+    monkeypatch.setattr(migration_files, "read_file", texts.__getitem__)
+    async with await connect(empty_database) as session:
+        migrator = Migrator(session, edition=Edition.POSTGRESQL)
+        await migrator.up()
+        assert await session.fetch_value("SELECT to_regclass('t_a_idx')::text") == "t_a_idx"
+        await migrator.down(1)
+        assert await session.fetch_value("SELECT to_regclass('t_a_idx')::text") is None

@@ -1,0 +1,34 @@
+"""Every statement in a .sql file is valid against the real schema."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from arc_eval_db.database import Session
+from arc_eval_db.migrations import Edition
+from arc_eval_db.sql import list_files, queries
+
+pytestmark = pytest.mark.database
+
+STATEMENTS = [
+    pytest.param(text, name == "schema" and "timescaledb_information" in text, id=f"{name}.{block}")
+    for name in (file.removesuffix(".sql") for file in list_files("queries"))
+    for block, text in queries(name).items()
+]
+
+
+@pytest.mark.parametrize(("statement", "needs_timescaledb"), STATEMENTS)
+async def test_statement_prepares(session: Session, edition: Edition, statement: str, needs_timescaledb: bool) -> None:
+    if needs_timescaledb and edition is not Edition.TIMESCALEDB:
+        pytest.skip("the statement reads TimescaleDB's own views")
+    await session.execute(f"PREPARE checked AS {statement}")
+    await session.execute("DEALLOCATE checked")
+
+
+def test_every_block_is_named() -> None:
+    for file in list_files("queries"):
+        text = queries(file.removesuffix(".sql"))
+        assert text, f"{file} names no statement"
+        assert all(not re.search(r"^-- name:", block, re.MULTILINE) for block in text.values())
