@@ -209,8 +209,8 @@ class Session:
     async def transaction(self) -> AsyncIterator[None]:
         """Commit at the end, roll back on an error.
 
-        Where the error is not plainly the data's, or the task is cancelled, the connection is dropped instead: asyncpg
-        can hang, or replace the cancellation by an error of its own, while it rolls back on a dead connection.
+        Where the database did not answer, or the error is not ours or a cancellation, the connection is dropped instead:
+        asyncpg can hang, or replace the error by one of its own, while it rolls back on a dead connection.
         """
         with translated_errors(self._connection):
             transaction = self._connection.transaction()
@@ -219,11 +219,11 @@ class Session:
             yield
             with translated_errors(self._connection):
                 await transaction.commit()
-        except (PoisonError, FatalError):
-            await self._roll_back(transaction)
-            raise
-        except BaseException:
-            self._connection.terminate()
+        except BaseException as error:
+            if isinstance(error, ArcEvalError) and not isinstance(error, DatabaseUnavailableError):
+                await self._roll_back(transaction)
+            else:
+                self._connection.terminate()
             raise
 
     @contextlib.asynccontextmanager
@@ -335,4 +335,6 @@ def _message(error: BaseException, sqlstate: str | None) -> str:
         return f"{name} ({sqlstate}): {text}"
     if isinstance(error, OSError) and error.strerror:
         return f"{name}: {error.strerror}"
-    return f"{name}: the connection failed" if isinstance(error, OSError | TimeoutError) else name
+    if isinstance(error, OSError | TimeoutError):
+        return f"{name}: the connection failed"
+    return f"{name}: {str(error).partition(chr(10))[0]}"

@@ -1,10 +1,12 @@
--- Each statement takes its rows in the order of their ids, so that two writers that meet the same ids cannot deadlock,
--- and touches no row that would stay the same.
+-- Each statement takes its rows in the order of their ids, so that two writers that meet the same ids cannot deadlock.
+-- What would stay the same is sorted out before the insert: ON CONFLICT DO UPDATE locks a row even where its WHERE then
+-- leaves the row alone, and all consumers would wait for each other on the rows of the configuration they all write for.
 
 -- name: upsert_configurations
 -- $1 ids, $2 names.
 INSERT INTO configurations (id, name)
 SELECT id, name FROM unnest($1::uuid[], $2::text[]) AS given (id, name)
+WHERE NOT EXISTS (SELECT FROM configurations AS known WHERE known.id = given.id)
 ORDER BY id
 ON CONFLICT DO NOTHING;
 
@@ -13,6 +15,12 @@ ON CONFLICT DO NOTHING;
 INSERT INTO configuration_versions AS version (id, configuration_id, content_hash, content)
 SELECT id, configuration_id, content_hash, content::jsonb
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) AS given (id, configuration_id, content_hash, content)
+WHERE NOT EXISTS (
+    SELECT FROM configuration_versions AS known
+    WHERE known.id = given.id
+        AND (known.configuration_id IS NOT NULL OR given.configuration_id IS NULL)
+        AND (known.content IS NOT NULL OR given.content IS NULL)
+)
 ORDER BY id
 ON CONFLICT (id) DO UPDATE SET
     configuration_id = COALESCE(version.configuration_id, EXCLUDED.configuration_id),
@@ -25,6 +33,9 @@ WHERE (version.configuration_id IS NULL AND EXCLUDED.configuration_id IS NOT NUL
 -- $1 ids, $2 names; unknown: null.
 INSERT INTO scenarios AS scenario (id, name)
 SELECT id, name FROM unnest($1::uuid[], $2::text[]) AS given (id, name)
+WHERE NOT EXISTS (
+    SELECT FROM scenarios AS known WHERE known.id = given.id AND (known.name IS NOT NULL OR given.name IS NULL)
+)
 ORDER BY id
 ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name
 WHERE scenario.name IS NULL AND EXCLUDED.name IS NOT NULL;
@@ -33,6 +44,9 @@ WHERE scenario.name IS NULL AND EXCLUDED.name IS NOT NULL;
 -- $1 ids, $2 names; unknown: null.
 INSERT INTO simulations AS simulation (id, name)
 SELECT id, name FROM unnest($1::uuid[], $2::text[]) AS given (id, name)
+WHERE NOT EXISTS (
+    SELECT FROM simulations AS known WHERE known.id = given.id AND (known.name IS NOT NULL OR given.name IS NULL)
+)
 ORDER BY id
 ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name
 WHERE simulation.name IS NULL AND EXCLUDED.name IS NOT NULL;
@@ -47,6 +61,15 @@ SELECT id, version_id, scenario_id, simulation_id, started_at, ended_at, COALESC
 FROM unnest(
     $1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::timestamptz[], $6::timestamptz[], $7::int[], $8::text[], $9::text[]
 ) AS given (id, version_id, scenario_id, simulation_id, started_at, ended_at, attempt, source, metadata)
+WHERE NOT EXISTS (
+    SELECT FROM executions AS known
+    WHERE known.id = given.id
+        AND (given.started_at IS NULL OR known.started_at <= given.started_at)
+        AND (given.ended_at IS NULL OR known.ended_at >= given.ended_at)
+        AND known.attempt >= COALESCE(given.attempt, 1)
+        AND (known.source IS NOT NULL OR given.source IS NULL)
+        AND (known.metadata IS NOT NULL OR given.metadata IS NULL)
+)
 ORDER BY id
 ON CONFLICT (id) DO UPDATE SET
     started_at = LEAST(execution.started_at, EXCLUDED.started_at),
@@ -61,11 +84,18 @@ WHERE execution.started_at IS DISTINCT FROM LEAST(execution.started_at, EXCLUDED
     OR (execution.metadata IS NULL AND EXCLUDED.metadata IS NOT NULL);
 
 -- name: upsert_failure_patterns
+-- Seen to the hour: a pattern that is met in every batch would otherwise be rewritten, and waited for, in every batch.
 -- $1 ids, $2 kinds, $3 signatures, $4 examples, $5 first seen, $6 last seen.
 INSERT INTO failure_patterns AS pattern (id, kind, signature, example, first_seen_at, last_seen_at)
 SELECT id, kind, signature, example, first_seen_at, last_seen_at
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[])
     AS given (id, kind, signature, example, first_seen_at, last_seen_at)
+WHERE NOT EXISTS (
+    SELECT FROM failure_patterns AS known
+    WHERE known.id = given.id
+        AND known.first_seen_at <= given.first_seen_at
+        AND known.last_seen_at >= given.last_seen_at
+)
 ORDER BY id
 ON CONFLICT (id) DO UPDATE SET
     first_seen_at = LEAST(pattern.first_seen_at, EXCLUDED.first_seen_at),

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
-from support.databases import connect
-from support.proxy import TcpProxy
 
 from arc_eval_db.database import (
     BatchTooLargeError,
@@ -23,6 +21,8 @@ from arc_eval_db.database import (
     error_for,
 )
 from arc_eval_db.errors import FatalError, PoisonError, RetryableError, SettingsError
+from support.databases import connect
+from support.proxy import TcpProxy
 
 pytestmark = pytest.mark.database
 
@@ -32,9 +32,9 @@ WIDE = "x" * 400
 
 
 @pytest.fixture
-async def table(session: Session) -> AsyncIterator[str]:
+async def table(session: Session) -> str:
     await session.execute("CREATE TABLE things (id int PRIMARY KEY, name text CHECK (name <> 'bad'), big jsonb)")
-    yield "things"
+    return "things"
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,8 @@ async def test_messages_show_no_values(session: Session, table: str) -> None:
     marker = "S3CRET"
     await session.execute("CREATE UNIQUE INDEX ON things (name)")
     await session.execute("INSERT INTO things (id, name) VALUES (1, $1)", marker)
-    for statement in ("INSERT INTO things (id, name) VALUES (2, 'S3CRET')", "SELECT 'S3CRET'::int", "SELECT 'S3CRET'::uuid"):
+    insert = f"INSERT INTO things (id, name) VALUES (2, '{marker}')"
+    for statement in (insert, f"SELECT '{marker}'::int", f"SELECT '{marker}'::uuid"):
         with pytest.raises(PoisonError) as caught:
             await session.execute(statement)
         assert marker not in str(caught.value)
@@ -119,7 +120,16 @@ async def test_messages_show_no_values(session: Session, table: str) -> None:
 
 @pytest.mark.parametrize(
     "row",
-    [(2**40, "a", None), (1, 5, None), (1, "\ud800", None), (1, "nul\x00", None), (1, "a", "{"), (1, "bad", None), (None, "a", None), (1,)],
+    [
+        (2**40, "a", None),
+        (1, 5, None),
+        (1, "\ud800", None),
+        (1, "nul\x00", None),
+        (1, "a", "{"),
+        (1, "bad", None),
+        (None, "a", None),
+        (1,),
+    ],
 )
 async def test_a_row_that_cannot_be_stored_is_refused_and_the_connection_lives(
     session: Session, table: str, row: tuple[object, ...]
@@ -133,7 +143,8 @@ async def test_a_row_that_cannot_be_stored_is_refused_and_the_connection_lives(
 
 async def test_copy_writes_rows_and_counts_them(session: Session, table: str) -> None:
     assert await session.copy(table, ("id", "name"), [(1, "a"), (2, None)]) == 2
-    assert [tuple(row.values()) for row in await session.fetch("SELECT id, name FROM things ORDER BY id")] == [(1, "a"), (2, None)]
+    rows = await session.fetch("SELECT id, name FROM things ORDER BY id")
+    assert [tuple(row.values()) for row in rows] == [(1, "a"), (2, None)]
 
 
 async def test_savepoint_undoes_only_its_part(session: Session, table: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from support.databases import connect
 
 from arc_eval_db.database import DatabaseSettings, Session
 from arc_eval_db.errors import FatalError
@@ -16,11 +15,13 @@ from arc_eval_db.migrations import (
     expected_schema,
     load_migrations,
     require_current_schema,
+    runner,
 )
+from arc_eval_db import sql as sql_files
 from arc_eval_db.migrations import files as migration_files
-from arc_eval_db.migrations import runner
 from arc_eval_db.migrations.files import MigrationFileError
 from arc_eval_db.migrations.runner import MigrationDriftError, MigrationLockedError, SchemaOutdatedError
+from support.databases import connect
 
 pytestmark = pytest.mark.database
 
@@ -89,8 +90,9 @@ async def test_each_step_down_and_up_again_makes_the_same_schema(empty_database:
 
 async def test_undoing_hypertables_keeps_the_rows(timescaledb: None, session: Session) -> None:
     await session.execute(
-        "INSERT INTO failures (time, event_id, execution_id, configuration_version_id, scenario_id, sequence, kind, message,"
-        " pattern_id) SELECT now() - i * interval '1 day', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(),"
+        "INSERT INTO failures (time, event_id, execution_id, configuration_version_id, scenario_id, sequence, kind,"
+        " message, pattern_id) SELECT now() - i * interval '1 day', gen_random_uuid(), gen_random_uuid(),"
+        " gen_random_uuid(),"
         " gen_random_uuid(), 1, 'k', 'm', gen_random_uuid() FROM generate_series(1, 5) AS i"
     )
     rows = await session.fetch("SELECT * FROM failures ORDER BY time")
@@ -137,16 +139,16 @@ async def test_a_failing_migration_leaves_no_trace(
         text = original(path)
         return text + "SELECT 1/0;" if "0002" in path and "up" in path else text
 
-    original = migration_files.read_file
+    original = sql_files.read_file
     monkeypatch.setattr(migration_files, "read_file", read_file)
     async with await connect(empty_database) as session:
-        with pytest.raises(Exception, match="division_by_zero|DivisionByZero"):
+        with pytest.raises(Exception, match=r"22012"):
             await Migrator(session).up()
         assert await session.fetch_value("SELECT max(version) FROM schema_migrations") == 1
         assert not await tables(session) & (PIPELINE_TABLES - {"schema_migrations"})
     monkeypatch.undo()
     async with await connect(empty_database) as session:
-        assert [migration.version for migration in await Migrator(session).up()][0] == 2
+        assert [migration.version for migration in await Migrator(session).up()] == [2, 3]
 
 
 async def test_two_at_once_take_turns(empty_database: DatabaseSettings) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -41,7 +41,10 @@ def start_servers(directory: Path) -> Iterator[Servers]:
 def _embedded(directory: Path) -> Iterator[Servers]:
     from arc_eval_db.local import LocalStack, StackOptions
 
-    with LocalStack(directory, StackOptions.from_environment(os.environ)) as stack:
+    # Nothing here outlives a power cut, and a database a test is quicker made without waiting for the disk.
+    in_memory = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+    options = replace(StackOptions.from_environment(os.environ), postgres_settings=in_memory)
+    with LocalStack(directory, options) as stack:
         environment = stack.environment()
         yield Servers(environment["ARC_EVAL_KAFKA_BOOTSTRAP_SERVERS"], environment["ARC_EVAL_DATABASE_URL"])
 

@@ -13,23 +13,25 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from arc_eval_db.cli.local import directory_option, start_stack
+from arc_eval_db.cli.local import directory_option, stack_in, start_stack
 from arc_eval_db.cli.running import command, console, json_option, print_json, print_table, progress, run_async
 from arc_eval_db.consumers.kafka import LogReader
 from arc_eval_db.consumers.lag import measure_lag
 from arc_eval_db.consumers.settings import ConsumerSettings
 from arc_eval_db.database import DatabaseSettings, Session
 from arc_eval_db.errors import FatalError
-from arc_eval_db.local import LocalStack, StackOptions, default_directory
 from arc_eval_db.schemas import ids
 from arc_eval_db.schemas.topics import TopicNames
 from arc_eval_db.settings import KafkaSettings
 from arc_eval_db.sql import queries
+
+if TYPE_CHECKING:
+    from arc_eval_db.local import LocalStack
 
 _CATCH_UP_TIMEOUT_S = 60.0
 _POLL_S = 0.2
@@ -76,19 +78,24 @@ def demo(puzzles: int, concurrency: int, directory: Path | None, as_json: bool) 
     a process of its own, and shows what the database then knows. Ends by itself and leaves nothing running.
     """
     example = _example_folder()
-    directory = directory or default_directory(os.environ) / "demo"
-    stack = LocalStack(directory, StackOptions.from_environment(os.environ))
+    stack = stack_in(directory or _default_directory())
     _start_anew(stack)
     try:
         progress("starting Kafka and PostgreSQL")
         start_stack(stack)
-        figures = run_async(_run(stack.environment(), example, directory, puzzles, concurrency))
+        figures = run_async(_run(stack.environment(), example, stack.directory, puzzles, concurrency))
     finally:
         stack.down()
     if as_json:
         print_json(asdict(figures))
     else:
-        _show(figures, directory)
+        _show(figures, stack.directory)
+
+
+def _default_directory() -> Path:
+    from arc_eval_db.local import default_directory  # noqa: PLC0415 - needs the extra
+
+    return default_directory(os.environ) / "demo"
 
 
 def _start_anew(stack: LocalStack) -> None:
@@ -232,7 +239,7 @@ def _show(figures: Figures, directory: Path) -> None:
         f"{figures.dead_letters} dead letters; the last one was in the database {figures.catch_up_seconds:.1f} s after "
         f"the last sandbox ended; lag {figures.lag_messages}"
     )
-    stack = f"--directory {directory}"
+    stack = f"--directory {os.path.relpath(directory)}"
     click.echo(
         f"""
 nothing is left running. what to type next:

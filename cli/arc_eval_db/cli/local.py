@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,10 +13,12 @@ from arc_eval_db.cli.main import EXIT_FOUND
 from arc_eval_db.cli.running import command, json_option, print_json, print_table, progress, run_async, shell_exports
 from arc_eval_db.consumers.kafka import TopicsAdmin
 from arc_eval_db.database import DatabaseSettings, Session
-from arc_eval_db.local import LocalStack, StackOptions, StackStatus, default_directory
 from arc_eval_db.migrations import Migrator
 from arc_eval_db.schemas.topics import DEFAULT_PARTITIONS
 from arc_eval_db.settings import KafkaSettings
+
+if TYPE_CHECKING:
+    from arc_eval_db.local import LocalStack, StackStatus
 
 directory_option = click.option(
     "--directory",
@@ -86,8 +88,23 @@ def env(directory: Path | None, as_json: bool) -> None:
         click.echo(shell_exports(environment))
 
 
+@local.command()
+@command
+def fetch() -> None:
+    """Fetch what the stack needs, so that everything else works without a network. `make install` does it."""
+    from arc_eval_db.local import StackOptions, fetch_programs  # noqa: PLC0415 - needs the extra
+
+    fetch_programs(StackOptions.from_environment(os.environ), click.echo)
+
+
 def stack_in(directory: Path | None) -> LocalStack:
-    """The stack in a directory, by default the one that the environment names."""
+    """The stack in a directory, by default the one that the environment names.
+
+    Raises:
+        MissingExtraError: the extra `local` is not installed; workers in production do without it.
+    """
+    from arc_eval_db.local import LocalStack, StackOptions, default_directory  # noqa: PLC0415 - needs the extra
+
     return LocalStack(directory or default_directory(os.environ), StackOptions.from_environment(os.environ))
 
 

@@ -4,6 +4,13 @@ Needs the extra `local`; importing this package without it raises `MissingExtraE
 """
 
 from arc_eval_db.local.options import StackOptions, default_directory
-from arc_eval_db.local.stack import LocalStack, ServerStatus, StackStatus
+from arc_eval_db.local.stack import LocalStack, ServerStatus, StackStatus, fetch_programs
 
-__all__ = ["LocalStack", "ServerStatus", "StackOptions", "StackStatus", "default_directory"]
+__all__ = [
+    "LocalStack",
+    "ServerStatus",
+    "StackOptions",
+    "StackStatus",
+    "default_directory",
+    "fetch_programs",
+]

@@ -18,6 +18,7 @@ from arc_eval_db.local.errors import (
     StackNotRunningError,
     log_tail,
 )
+from arc_eval_db.local.kafka_jars import class_path
 from arc_eval_db.local.kafka_server import KafkaServer
 from arc_eval_db.local.options import StackOptions
 from arc_eval_db.local.postgres_server import PostgresServer
@@ -311,3 +312,12 @@ class LocalStack:
         record = self._record(server)
         if record.pid is not None and os.access(self.directory, os.W_OK):
             self._state.write(server.name, replace(record, pid=None, created=None, ready=False))
+
+
+def fetch_programs(options: StackOptions, report: Callable[[str], None] = ignore) -> None:
+    """Fetch what is not part of the Python packages (Kafka's jars), so that `up` needs no network.
+
+    Raises:
+        JarsUnavailableError, JarChecksumError: Kafka could not be fetched.
+    """
+    class_path(options.cache_directory(), report)

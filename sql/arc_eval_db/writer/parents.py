@@ -8,7 +8,7 @@ depend on order or repetition: minimum, maximum, and first known value.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -94,13 +94,14 @@ class Parents:
 
     def add_failure(self, event: FailureRecordedEvent, pattern_id: UUID, signature: str) -> None:
         """A sighting of a failure pattern."""
+        hour = event.time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         pattern = self.patterns.get(pattern_id)
         if pattern is None:
             data = event.data
-            self.patterns[pattern_id] = _Pattern(data.kind, signature, data.message, event.time, event.time)
+            self.patterns[pattern_id] = _Pattern(data.kind, signature, data.message, hour, hour)
             return
-        pattern.first_seen_at = min(pattern.first_seen_at, event.time)
-        pattern.last_seen_at = max(pattern.last_seen_at, event.time)
+        pattern.first_seen_at = min(pattern.first_seen_at, hour)
+        pattern.last_seen_at = max(pattern.last_seen_at, hour)
 
     def _add_version(self, event: StartedEvent) -> None:
         data = event.data

@@ -22,6 +22,10 @@ class OffsetOutOfRangeError(FatalError):
     """The log no longer holds the offset that the group stands at."""
 
 
+class MissingTopicsError(FatalError):
+    """Topics are missing; run `arc-eval-db topics create`."""
+
+
 _REFUSED = (
     aiokafka_errors.TopicAuthorizationFailedError,
     aiokafka_errors.GroupAuthorizationFailedError,

@@ -50,13 +50,7 @@ class LogReader:
 
     async def partitions(self, topics: Iterable[str]) -> list[TopicPartition]:
         """The partitions of those topics that exist."""
-        with translated_errors("looking up topics"):
-            existing = await asyncio.wait_for(self._consumer.topics(), self._timeout_s)
-        found = []
-        for topic in topics:
-            if topic in existing:
-                found += [TopicPartition(topic, number) for number in self._consumer.partitions_for_topic(topic) or ()]
-        return sorted(found)
+        return await read_partitions(self._consumer, topics, self._timeout_s)
 
     async def bounds(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, LogBounds]:
         """Where each partition starts and ends at the moment."""
@@ -87,6 +81,18 @@ class LogReader:
                 if position >= left[partition].end:
                     del left[partition]
                     self._consumer.pause(partition)
+
+
+async def read_partitions(
+    consumer: aiokafka.AIOKafkaConsumer, topics: Iterable[str], timeout_s: float
+) -> list[TopicPartition]:
+    """Ask the brokers for the partitions of those topics that exist, in order."""
+    with translated_errors("looking up topics"):
+        # The consumer's own `topics()` asks the same and gives back names only; what it knows of partitions may be old.
+        metadata = await asyncio.wait_for(consumer._client.fetch_all_metadata(), timeout_s)  # noqa: SLF001
+    return sorted(
+        TopicPartition(topic, number) for topic in topics for number in metadata.partitions_for_topic(topic) or ()
+    )
 
 
 async def read_bounds(

@@ -11,8 +11,8 @@ from typing import Any
 import aiokafka
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError
 
-from arc_eval_db.consumers.kafka.errors import translated_errors
-from arc_eval_db.consumers.kafka.log_reader import LogBounds, read_bounds, stop, to_record
+from arc_eval_db.consumers.kafka.errors import MissingTopicsError, translated_errors
+from arc_eval_db.consumers.kafka.log_reader import LogBounds, read_bounds, read_partitions, stop, to_record
 from arc_eval_db.consumers.records import LogRecord
 from arc_eval_db.consumers.settings import ConsumerSettings
 from arc_eval_db.settings import KafkaSettings
@@ -54,9 +54,17 @@ class GroupSource:
         )
 
     async def start(self) -> None:
-        """Connect and join the group."""
+        """Connect and join the group.
+
+        Raises:
+            MissingTopicsError: a topic does not exist.
+        """
         with translated_errors("joining the group"):
             await asyncio.wait_for(self._consumer.start(), self._timeout_s + self._settings.session_timeout_s)
+        existing = {partition.topic for partition in await self._partitions()}
+        if missing := [topic for topic in self._topics if topic not in existing]:
+            raise MissingTopicsError(f"topics are missing: {', '.join(missing)}; run: arc-eval-db topics create")
+        with translated_errors("joining the group"):
             self._consumer.subscribe(self._topics, listener=_PauseListener(self))
 
     async def close(self) -> None:
@@ -114,14 +122,7 @@ class GroupSource:
 
     async def bounds(self) -> dict[TopicPartition, LogBounds]:
         """Where each partition of the topics starts and ends, whoever consumes it."""
-        with translated_errors("looking up topics"):
-            await asyncio.wait_for(self._consumer.topics(), self._timeout_s)
-        partitions = [
-            TopicPartition(topic, number)
-            for topic in self._topics
-            for number in self._consumer.partitions_for_topic(topic) or ()
-        ]
-        return await read_bounds(self._consumer, partitions, self._timeout_s)
+        return await read_bounds(self._consumer, await self._partitions(), self._timeout_s)
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
         """Tell Kafka how far the group is, for tools that only look there. Best effort: False when it did not work."""
@@ -135,6 +136,9 @@ class GroupSource:
         except (KafkaError, OSError, TimeoutError):
             return False
         return True
+
+    async def _partitions(self) -> list[TopicPartition]:
+        return await read_partitions(self._consumer, self._topics, self._timeout_s)
 
     def pause_new(self, assigned: Iterable[aiokafka.TopicPartition]) -> None:
         """Called in the rebalance: everything assigned starts paused and without a position."""
