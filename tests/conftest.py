@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
-from support.databases import connect, prepare_template, temporary_database
-from support.servers import Servers, missing, start_servers
 
 from arc_eval_db.consumers.kafka import TopicsAdmin
 from arc_eval_db.database import DatabaseSettings, Session
 from arc_eval_db.migrations import Edition
 from arc_eval_db.settings import KafkaSettings
+from support.databases import connect, prepare_template, temporary_database
+from support.servers import Servers, missing, start_servers
 
 TEST_PARTITIONS = 2
 
@@ -30,10 +32,20 @@ def _no_settings_from_outside() -> Iterator[None]:
     os.environ.update(kept)
 
 
+@pytest.fixture
+def stack_directory() -> Iterator[Path]:
+    """A directory for servers. pytest's own are closed to other users, whom PostgreSQL runs as where we are root."""
+    with tempfile.TemporaryDirectory(prefix="arc-eval-test-", ignore_cleanup_errors=True) as directory:
+        yield Path(directory)
+
+
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def servers() -> Iterator[Servers]:
     """A Kafka and a PostgreSQL for the whole session."""
-    with start_servers(tmp_path_factory.mktemp("stack")) as started:
+    with (
+        tempfile.TemporaryDirectory(prefix="arc-eval-test-", ignore_cleanup_errors=True) as directory,
+        start_servers(Path(directory)) as started,
+    ):
         yield started
 
 

@@ -22,7 +22,7 @@ from arc_eval_db.cli.topics import topics
     matter. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done and something is not as it should be, 130 interrupted.
     """,
 )
-@click.version_option(version("arc-eval-db"), message="%(prog)s %(version)s")
+@click.version_option(version("arc-eval-db"), prog_name="arc-eval-db", message="%(prog)s %(version)s")
 def cli() -> None:
     """From thousands of short-lived agent runs to rows that people trust.
 

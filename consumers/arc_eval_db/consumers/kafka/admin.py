@@ -17,6 +17,7 @@ from arc_eval_db.schemas.topics import TOPICS
 from arc_eval_db.settings import KafkaSettings
 
 _REPLICATION = 3
+_VISIBLE_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +80,17 @@ class TopicsAdmin:
         ]
         if not missing:
             return []
+        created = []
         with translated_errors("creating topics"):
             response = await asyncio.wait_for(self._client.create_topics(missing), self._timeout_s)
             for name, code, *_ in response.topic_errors:
                 error = for_code(code)
-                if code and error is not TopicAlreadyExistsError:
+                if not code:
+                    created.append(name)
+                elif error is not TopicAlreadyExistsError:
                     raise error(f"topic {name}")
-        return [topic.name for topic in missing]
+        await self._wait_until_visible()
+        return created
 
     async def states(self) -> list[TopicState]:
         """Every topic of the registry, whether it exists or not."""
@@ -105,6 +110,13 @@ class TopicsAdmin:
             drift = {key: (value, actual.get(key)) for key, value in wanted.items() if actual.get(key) != value}
             states.append(TopicState(name, len(partitions), len(partitions[0]["replicas"]) if partitions else 0, drift))
         return states
+
+    async def _wait_until_visible(self) -> None:
+        """A broker learns of a new topic a moment after the controller made it; a consumer must not come between."""
+        with translated_errors("waiting for new topics"):
+            async with asyncio.timeout(self._timeout_s):
+                while not all(state.exists for state in await self.states()):  # noqa: ASYNC110 - Kafka tells nobody
+                    await asyncio.sleep(_VISIBLE_POLL_S)
 
     async def _broker_count(self) -> int:
         with translated_errors("looking up brokers"):

@@ -1,0 +1,114 @@
+"""Settings, logs and metrics of a worker."""
+
+from __future__ import annotations
+
+import json
+import logging
+import urllib.request
+from collections.abc import Iterator
+from typing import get_args
+
+import pytest
+import structlog
+
+from arc_eval_db.consumers.logs import configure_logging
+from arc_eval_db.consumers.metrics import METRICS, MetricName, MetricsServer, WorkerMetrics
+from arc_eval_db.consumers.settings import ConsumerSettings
+from arc_eval_db.errors import SettingsError
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARC_EVAL_CONSUMER_GROUP", "blue")
+    monkeypatch.setenv("ARC_EVAL_CONSUMER_METRICS_PORT", "9100")
+    settings = ConsumerSettings.load()
+    assert (settings.group, settings.metrics_port, settings.batch_records_max) == ("blue", 9100, 5_000)
+
+
+def test_arguments_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARC_EVAL_CONSUMER_GROUP", "blue")
+    assert ConsumerSettings.load(group="green", metrics_port=None).group == "green"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BATCH_RECORDS_MAX", "0"),
+        ("METRICS_PORT", "70000"),
+        ("POLL_TIMEOUT_S", "soon"),
+        ("PARTITION_FETCH_BYTES_MAX", "5"),
+    ],
+)
+def test_a_wrong_setting_names_its_variable(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(f"ARC_EVAL_CONSUMER_{variable}", value)
+    with pytest.raises(SettingsError, match=f"ARC_EVAL_CONSUMER_{variable}: "):
+        ConsumerSettings.load()
+
+
+@pytest.fixture
+def _logging_restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers, root.level = handlers, level
+    logging.getLogger("aiokafka").setLevel(logging.NOTSET)
+    structlog.reset_defaults()
+
+
+@pytest.mark.usefixtures("_logging_restored")
+def test_logs_are_json_lines_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info")
+    structlog.get_logger().info("batch_committed", records=5)
+    structlog.get_logger().debug("unheard")
+    (line,) = capsys.readouterr().err.splitlines()
+    entry = json.loads(line)
+    assert (entry["event"], entry["records"], entry["level"]) == ("batch_committed", 5, "info")
+    assert entry["timestamp"].endswith("Z")
+
+
+@pytest.mark.usefixtures("_logging_restored")
+def test_logs_are_readable_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("debug", as_json=False)
+    structlog.get_logger().debug("caught_up", group="g")
+    said = capsys.readouterr().err
+    assert "caught_up" in said
+    assert not said.startswith("{")
+
+
+@pytest.mark.usefixtures("_logging_restored")
+def test_libraries_log_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", as_json=True)
+    logging.getLogger("asyncio").warning("slow callback")
+    logging.getLogger("aiokafka").error("one of very many")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line) | {"timestamp": ""} == {
+        "event": "slow callback",
+        "level": "warning",
+        "logger": "asyncio",
+        "timestamp": "",
+    }
+
+
+def test_an_unknown_level_is_refused() -> None:
+    with pytest.raises(ValueError, match="ARC_EVAL_LOG_LEVEL: must be one of debug, info"):
+        configure_logging("loud")
+
+
+def test_every_metric_is_defined_once() -> None:
+    assert [metric.name for metric in METRICS] == list(get_args(MetricName))
+
+
+def test_metrics_are_served_for_prometheus() -> None:
+    metrics = WorkerMetrics()
+    metrics.count("arc_eval_consumer_records_total", 3, topic="t")
+    metrics.set("arc_eval_consumer_assigned_partitions", 6)
+    metrics.observe("arc_eval_consumer_batch_seconds", 0.02)
+    with (
+        MetricsServer(metrics, "127.0.0.1", 0) as server,
+        urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=5) as answer,
+    ):
+        text = answer.read().decode()
+    assert 'arc_eval_consumer_records_total{topic="t"} 3.0' in text
+    assert "arc_eval_consumer_assigned_partitions 6.0" in text
+    assert 'arc_eval_consumer_batch_seconds_bucket{le="0.025"} 1.0' in text
+    for metric in METRICS:
+        assert f"# HELP {metric.name}" in text
