@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 FOLDERS := schemas producers sql consumers replay local cli tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-timescaledb check format lint types imports schema lock clean
+.PHONY: help install demo test test-timescaledb check coverage format lint types imports schema lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -53,7 +53,7 @@ imports: install ## which folder may import which
 	$(BIN)/lint-imports --no-logo
 
 schema: install ## regenerate JSON Schemas, examples, AsyncAPI, the metrics page and schema.*.sql
-	$(BIN)/python -m tests.support.regenerate
+	PYTHONPATH=tests $(BIN)/python -m support.regenerate
 
 lock: ## pin every dependency again, with hashes (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
