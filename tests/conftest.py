@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import tempfile
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from arc_eval_db.consumers.kafka import TopicsAdmin
 from arc_eval_db.database import DatabaseSettings, Session
@@ -111,6 +113,17 @@ async def kafka_settings(servers: Servers) -> KafkaSettings:
     async with TopicsAdmin(settings) as admin:
         await admin.create(partitions=TEST_PARTITIONS)
     return settings
+
+
+@pytest.fixture
+def logging_restored() -> Iterator[None]:
+    """For tests that configure logging, which is the process's."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers, root.level = handlers, level
+    logging.getLogger("aiokafka").setLevel(logging.NOTSET)
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -209,8 +209,8 @@ class Session:
     async def transaction(self) -> AsyncIterator[None]:
         """Commit at the end, roll back on an error.
 
-        Where the database did not answer, or the error is not ours or a cancellation, the connection is dropped instead:
-        asyncpg can hang, or replace the error by one of its own, while it rolls back on a dead connection.
+        Where the database did not answer, or the error is not ours or a cancellation, the connection is dropped
+        instead: asyncpg can hang, or replace the error by one of its own, while it rolls back on a dead connection.
         """
         with translated_errors(self._connection):
             transaction = self._connection.transaction()

@@ -52,7 +52,7 @@ async def test_a_signal_drains_the_worker(
     async with await connect(database) as session:
 
         async def positioned() -> bool:
-            return await session.fetch_value("SELECT count(*) FROM consumer_offsets") == 6
+            return bool(await session.fetch_value("SELECT count(*) = 6 FROM consumer_offsets"))
 
         await eventually(positioned, "the worker is at work")
     process.send_signal(number)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import urllib.request
-from collections.abc import Iterator
 from typing import get_args
 
 import pytest
@@ -44,17 +43,7 @@ def test_a_wrong_setting_names_its_variable(monkeypatch: pytest.MonkeyPatch, var
         ConsumerSettings.load()
 
 
-@pytest.fixture
-def _logging_restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers, root.level = handlers, level
-    logging.getLogger("aiokafka").setLevel(logging.NOTSET)
-    structlog.reset_defaults()
-
-
-@pytest.mark.usefixtures("_logging_restored")
+@pytest.mark.usefixtures("logging_restored")
 def test_logs_are_json_lines_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info")
     structlog.get_logger().info("batch_committed", records=5)
@@ -65,7 +54,7 @@ def test_logs_are_json_lines_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> No
     assert entry["timestamp"].endswith("Z")
 
 
-@pytest.mark.usefixtures("_logging_restored")
+@pytest.mark.usefixtures("logging_restored")
 def test_logs_are_readable_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("debug", as_json=False)
     structlog.get_logger().debug("caught_up", group="g")
@@ -74,7 +63,7 @@ def test_logs_are_readable_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> 
     assert not said.startswith("{")
 
 
-@pytest.mark.usefixtures("_logging_restored")
+@pytest.mark.usefixtures("logging_restored")
 def test_libraries_log_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", as_json=True)
     logging.getLogger("asyncio").warning("slow callback")

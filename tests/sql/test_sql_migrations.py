@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from arc_eval_db import sql as sql_files
 from arc_eval_db.database import DatabaseSettings, Session
 from arc_eval_db.errors import FatalError
 from arc_eval_db.migrations import (
@@ -17,7 +18,6 @@ from arc_eval_db.migrations import (
     require_current_schema,
     runner,
 )
-from arc_eval_db import sql as sql_files
 from arc_eval_db.migrations import files as migration_files
 from arc_eval_db.migrations.files import MigrationFileError
 from arc_eval_db.migrations.runner import MigrationDriftError, MigrationLockedError, SchemaOutdatedError

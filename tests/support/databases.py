@@ -6,10 +6,9 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator
 
-from support.conditions import eventually
-
 from arc_eval_db.database import DatabaseSettings, Session
 from arc_eval_db.migrations import Edition, Migrator
+from support.conditions import eventually
 
 
 async def connect(settings: DatabaseSettings) -> Session:
@@ -18,7 +17,9 @@ async def connect(settings: DatabaseSettings) -> Session:
 
 
 @contextlib.asynccontextmanager
-async def temporary_database(server: DatabaseSettings, *, template: str | None = None) -> AsyncIterator[DatabaseSettings]:
+async def temporary_database(
+    server: DatabaseSettings, *, template: str | None = None
+) -> AsyncIterator[DatabaseSettings]:
     """A database that exists as long as the block."""
     name = f"arc_eval_test_{secrets.token_hex(6)}"
     async with await connect(server) as session:
@@ -44,7 +45,9 @@ async def prepare_template(server: DatabaseSettings, settings: DatabaseSettings)
         await session.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
 
         async def is_unused() -> bool:
-            return not await session.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+            return not await session.fetch(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
+            )
 
         await eventually(is_unused, "nobody is connected to the template")
     return edition

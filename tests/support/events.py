@@ -57,7 +57,9 @@ def lifecycle(subject: UUID | None = None) -> list[dict[str, Any]]:
     return [event(kind, subject=subject, sequence=f"{number:010d}") for number, kind in enumerate(types, start=1)]
 
 
-def record(content: dict[str, Any] | bytes | None, *, offset: int = 0, partition: int = 0, topic: str | None = None) -> LogRecord:
+def record(
+    content: dict[str, Any] | bytes | None, *, offset: int = 0, partition: int = 0, topic: str | None = None
+) -> LogRecord:
     """A record of the log; by default on the topic where the event's type belongs."""
     names = TopicNames()
     value = orjson.dumps(content) if isinstance(content, dict) else content

@@ -10,6 +10,7 @@ from arc_eval_db.consumers.metrics import METRICS
 from arc_eval_db.database import DatabaseSettings
 from arc_eval_db.migrations import Edition, Migrator, describe_schema
 from arc_eval_db.migrations.edition import detect_edition
+from arc_eval_db.schemas.generate import write as write_schemas
 from support.databases import connect, temporary_database
 from support.servers import start_servers
 
@@ -50,12 +51,7 @@ async def _write_schemas(url: str) -> None:
 
 def main() -> None:
     """Write what is generated."""
-    from arc_eval_db.schemas.generate import all_files
-
-    for path, text in all_files().items():
-        target = ROOT / "schemas" / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
+    write_schemas(ROOT / "schemas")
     (ROOT / "docs" / "metrics.md").write_text(metrics_page())
     print("wrote schemas/ and docs/metrics.md")
     with tempfile.TemporaryDirectory() as directory, start_servers(Path(directory)) as servers:

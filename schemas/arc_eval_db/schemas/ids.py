@@ -78,7 +78,7 @@ def configuration_hash(content: dict[str, Any]) -> str:
     """
     try:
         canonical = rfc8785.dumps(content)
-    except (rfc8785.CanonicalizationError, RecursionError) as error:
+    except (rfc8785.CanonicalizationError, RecursionError, UnicodeError) as error:
         raise NotCanonicalError(f"configuration: {error}") from error
     return hashlib.sha256(canonical).hexdigest()
 

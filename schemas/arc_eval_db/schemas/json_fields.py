@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from arc_eval_db.schemas.limits import INTEGER_MAX
+from arc_eval_db.schemas.limits import FREE_INTEGER_MAX, INTEGER_MAX
 from arc_eval_db.schemas.text import truncate
 
 
@@ -47,7 +47,7 @@ def _check(item: Any) -> Any:
 def _check_number(number: float) -> None:
     if isinstance(number, float) and not math.isfinite(number):
         raise PydanticCustomError("number_not_finite", "numbers must be finite")
-    if isinstance(number, int) and not -INTEGER_MAX - 1 <= number <= INTEGER_MAX:
+    if isinstance(number, int) and not -INTEGER_MAX - 1 <= number <= FREE_INTEGER_MAX:
         raise PydanticCustomError("integer_too_large", "integers must fit in 64 bits")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
 from arc_eval_db.schemas.limits import INTEGER_MAX, JSON_DEPTH_MAX
@@ -19,12 +19,19 @@ _SAFE_INTEGER_MAX = 2**53 - 1
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 
 
-def to_json(value: Any, *, depth: int = JSON_DEPTH_MAX - _OUTER_LEVELS, exact: bool = False) -> Any:
+def to_json(
+    value: Any,
+    *,
+    depth: int = JSON_DEPTH_MAX - _OUTER_LEVELS,
+    exact: bool = False,
+    _above: tuple[int, ...] = (),
+) -> Any:
     """Make JSON of any Python value, so that every reader accepts it; never raises for a value's shape.
 
-    Text is cut at its limit, what is nested deeper than `depth` becomes a marker, and what is not JSON becomes its
-    `repr`. With `exact`, the result has a canonical form (RFC 8785) and is the same only for the same value: text is
-    not cut, and integers that not every JSON reader keeps exactly (beyond 2^53) become text.
+    Text is cut at its limit, what contains itself or is nested deeper than `depth` becomes a marker, and what is not
+    JSON becomes its `repr`; so does an iterator, which is the caller's to consume and may never end. With `exact`, the
+    result has a canonical form (RFC 8785): text is not cut, and integers that not every JSON reader keeps exactly
+    (beyond 2^53) become text.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -37,13 +44,26 @@ def to_json(value: Any, *, depth: int = JSON_DEPTH_MAX - _OUTER_LEVELS, exact: b
         return float(value) if math.isfinite(value) else str(float(value))
     if depth <= 0:
         return "… [truncated: nested too deep]"
+    # The depth alone would not do: objects that point at each other branch, and 2^30 nodes hang a sandbox.
+    if id(value) in _above:
+        return "… [truncated: contains itself]"
+    above = (*_above, id(value))
     if isinstance(value, Mapping):
-        return {_key(key): to_json(item, depth=depth - 1, exact=exact) for key, item in value.items()}
-    if isinstance(value, Set):
-        return to_json(sorted(value, key=repr), depth=depth, exact=exact)
-    if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray):
-        return [to_json(item, depth=depth - 1, exact=exact) for item in value]
+        return {_key(key): to_json(item, depth=depth - 1, exact=exact, _above=above) for key, item in value.items()}
+    if (elements := _elements(value)) is not None:
+        return [to_json(item, depth=depth - 1, exact=exact, _above=above) for item in elements]
     return truncate(_representation(value))
+
+
+def _elements(value: object) -> list[Any] | None:
+    if isinstance(value, Set):
+        return sorted(value, key=repr)
+    if not isinstance(value, Iterable) or isinstance(value, bytes | bytearray | Iterator):
+        return None
+    try:
+        return list(value)
+    except TypeError:  # an array of no dimension has __iter__, which raises
+        return None
 
 
 def _integer_text(value: int) -> str:

@@ -19,6 +19,9 @@ JSON_DEPTH_MAX = 32
 INTEGER_MAX = 2**63 - 1
 """PostgreSQL's bigint."""
 
+FREE_INTEGER_MAX = 2**64 - 1
+"""The largest integer in a free-form object: orjson writes and reads unsigned 64 bits, and so may a sandbox."""
+
 TIME_MIN = datetime(2020, 1, 1, tzinfo=UTC)
 """Earlier times are refused (`time_out_of_range`): each would make a chunk of its own."""
 

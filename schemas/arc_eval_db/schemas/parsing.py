@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
-import orjson
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, from_json
 
 from arc_eval_db.schemas.events import EVENT, Event
 from arc_eval_db.schemas.json_values import exceeds_depth
@@ -59,30 +58,36 @@ def _refusal(error: ValidationError, raw: bytes) -> EventRefusedError:
     event_id = _event_id(raw)
     if "union_tag_invalid" in kinds:
         return EventRefusedError(RefusalReason.UNKNOWN_TYPE, "type: not known to this release", event_id=event_id)
-    in_data = any(detail["loc"][1:2] == ("data",) and len(detail["loc"]) > 2 for detail in details)
-    in_envelope = any(detail["loc"][1:2] != ("data",) for detail in details)
-    reason = RefusalReason.INVALID_DATA if in_data and not in_envelope else RefusalReason.INVALID_ENVELOPE
-    if (
-        any(detail["type"] == "value_error" and detail["loc"][1:] == ("data",) for detail in details)
-        and not in_envelope
-    ):
-        reason = RefusalReason.INVALID_DATA
+    reason = RefusalReason.INVALID_DATA if all(map(_is_in_data, details)) else RefusalReason.INVALID_ENVELOPE
     shown = "; ".join(_describe(detail) for detail in details[:_DETAILS_SHOWN_MAX])
     more = len(details) - _DETAILS_SHOWN_MAX
     text = shown + (f"; and {more} more" if more > 0 else "")
     return EventRefusedError(reason, text[:_DETAIL_CHARACTERS_MAX], event_id=event_id)
 
 
+def _is_in_data(detail: ErrorDetails) -> bool:
+    # The first part of the path is the union's tag. `data` that is missing or no object is the envelope's fault.
+    loc = detail["loc"]
+    return loc[1:2] == ("data",) and (len(loc) > 2 or detail["type"] == "value_error")
+
+
+_MESSAGES = {
+    "union_tag_not_found": "type is required",
+    # pydantic quotes the first character that does not fit.
+    "uuid_parsing": "Input should be a valid UUID",
+}
+
+
 def _describe(detail: ErrorDetails) -> str:
-    # The first part of the path is the union's tag.
-    path = ".".join(str(part) for part in detail["loc"][1:]) or "type"
-    return f"{path}: {detail['msg'].removeprefix('Value error, ')}"
+    message = _MESSAGES.get(detail["type"], detail["msg"].removeprefix("Value error, "))
+    # What stands below a field of `data` are the sender's own keys.
+    path = ".".join(str(part) for part in detail["loc"][1:3]) or "event"
+    return f"{path}: {message}"
 
 
 def _event_id(raw: bytes) -> UUID | None:
     """The id of a refused event, so that its dead letter can be found by it; None where there is none to be read."""
     try:
-        document = orjson.loads(raw)
-        return UUID(document["id"])
+        return UUID(from_json(raw)["id"])
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

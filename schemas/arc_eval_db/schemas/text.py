@@ -14,7 +14,7 @@ _NUL_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 def truncate(text: str, bytes_max: int = TEXT_BYTES_MAX) -> str:
-    """Cut `text` to `bytes_max` bytes of UTF-8, the marker with its original size included.
+    """Cut `text` to `bytes_max` bytes of UTF-8, the marker with its original size included; `bytes_max` is at least 48.
 
     >>> truncate("x" * 100, bytes_max=50)
     'xxxxxxxxxxxxxxxxxxxx… [truncated from 100 bytes]'
@@ -39,7 +39,7 @@ def replace_nul(raw: bytes) -> tuple[bytes, int]:
     """
     if rb"\u0000" not in raw:
         return raw, 0
-    # Neighbouring escapes share no character, but the look-behind sees the one just replaced: one pass suffices.
+    # Neighbouring escapes share no character, and the look-behind sees the original: one pass suffices.
     return _NUL_ESCAPE.subn(rb"\1\\ufffd", raw)
 
 
