@@ -24,7 +24,7 @@ demo: install ## the whole path at work: sandboxes, Kafka, consumer, rows (about
 	@$(BIN)/arc-eval-db demo
 
 test: install ## all tests, on servers of their own
-	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
+	$(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest $(PYTEST_ARGUMENTS)
 
 test-timescaledb: install ## the database tests against a server: make test-timescaledb DATABASE_URL=postgresql://...
 	@test -n "$(DATABASE_URL)" || { echo "name the server: make test-timescaledb DATABASE_URL=postgresql://user:password@host:port/postgres"; exit 2; }
@@ -34,7 +34,7 @@ check: lint types imports coverage ## everything that CI checks
 
 coverage: install ## the tests, with at least 90 % of the package covered
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(PYTEST_ARGUMENTS)
+	$(MAKE) test COVERAGE=1
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=90
 

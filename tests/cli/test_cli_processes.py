@@ -82,6 +82,8 @@ def test_local_up_env_status_down(stack_directory: Path) -> None:
         assert all(finding["ok"] for finding in json.loads(doctor.stdout))
         again = json.loads(run("local", "up", *stack, "--json").stdout)
         assert [server["pid"] for server in again["servers"]] == [server["pid"] for server in up["servers"]]
+        rows = run("local", "psql", *stack, "-Atc", "SELECT count(*) FROM schema_migrations")
+        assert (rows.returncode, rows.stdout) == (0, "3\n"), rows.stderr
         status = run("local", "status", *stack)
         assert (status.returncode, "edition: " in status.stdout) == (0, True)
     finally:
@@ -91,6 +93,7 @@ def test_local_up_env_status_down(stack_directory: Path) -> None:
     assert run("local", "status", *stack).returncode == 3
     without = run("local", "env", *stack)
     assert (without.returncode, "arc-eval-db local up" in without.stderr) == (1, True)
+    assert "arc-eval-db local up" in run("local", "psql", *stack).stderr
 
 
 @pytest.mark.stack

@@ -240,12 +240,18 @@ def _show(figures: Figures, directory: Path) -> None:
         f"the last sandbox ended; lag {figures.lag_messages}"
     )
     stack = f"--directory {os.path.relpath(directory)}"
-    click.echo(
-        f"""
-nothing is left running. what to type next:
-  arc-eval-db local up {stack}
-  eval "$(arc-eval-db local env {stack})"
-  arc-eval-db lag                              # the consumer group, partition by partition
-  psql "$ARC_EVAL_DATABASE_URL"                # the rows: executions, outcomes, tool_usage, failures
-  arc-eval-db local down {stack}"""
-    )
+    us = _command_name()
+    look = "SELECT time, status, score, cost_usd FROM outcomes LIMIT 10"
+    click.echo("\nnothing is left running. what to type next:")
+    click.echo(f"  {us} local up {stack}")
+    click.echo(f'  eval "$({us} local env {stack})"')
+    click.echo(f"  {us} lag                # the consumer group, partition by partition")
+    click.echo(f'  {us} local psql {stack} -c "{look}"')
+    click.echo(f"  {us} local down {stack}")
+
+
+def _command_name() -> str:
+    """What to type for this command: its name where the shell finds it, its path otherwise."""
+    if shutil.which("arc-eval-db"):
+        return "arc-eval-db"
+    return os.path.relpath(Path(sys.executable).with_name("arc-eval-db"))

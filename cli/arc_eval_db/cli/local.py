@@ -88,6 +88,19 @@ def env(directory: Path | None, as_json: bool) -> None:
         click.echo(shell_exports(environment))
 
 
+@local.command(context_settings={"ignore_unknown_options": True})
+@directory_option
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@command
+def psql(directory: Path | None, arguments: tuple[str, ...]) -> None:
+    """Open PostgreSQL's own client on the stack's database; it comes with the server.
+
+    What follows is passed on: arc-eval-db local psql -c "SELECT count(*) FROM outcomes"
+    """
+    program, environment = stack_in(directory).psql_command()
+    os.execve(program, [str(program), *arguments], {**os.environ, **environment})  # noqa: S606 - no shell is wanted
+
+
 @local.command()
 @command
 def fetch() -> None:

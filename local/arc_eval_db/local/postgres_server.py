@@ -212,6 +212,20 @@ class PostgresServer:
         """The connection URL, password included."""
         return f"postgresql://{SUPERUSER}:{self.password()}@{ports.HOST}:{record.port}/{DATABASE}"
 
+    def client_environment(self, record: ServerRecord) -> dict[str, str]:
+        """The variables by which PostgreSQL's own programs find the database, password included."""
+        return self._client_environment(record.port, DATABASE)
+
+    def _client_environment(self, port: int | None, database: str) -> dict[str, str]:
+        return {
+            "PGHOST": ports.HOST,
+            "PGPORT": str(port),
+            "PGUSER": SUPERUSER,
+            "PGDATABASE": database,
+            "PGPASSWORD": self.password(),
+            "PGCONNECT_TIMEOUT": "10",
+        }
+
     def _pid_file(self) -> Path:
         return self._data / "postmaster.pid"
 
@@ -286,15 +300,7 @@ class PostgresServer:
 
     def _psql(self, port: int, statement: str) -> str:
         command = [str(self.bindir() / "psql"), "--no-psqlrc", "--quiet", "--tuples-only", "--command", statement]
-        environment = {
-            "PGHOST": ports.HOST,
-            "PGPORT": str(port),
-            "PGUSER": SUPERUSER,
-            "PGDATABASE": "postgres",
-            "PGPASSWORD": self.password(),
-            "PGCONNECT_TIMEOUT": "10",
-        }
-        return processes.run(command, timeout_s=TOOL_TIMEOUT_S, environment=environment)
+        return processes.run(command, timeout_s=TOOL_TIMEOUT_S, environment=self._client_environment(port, "postgres"))
 
 
 def asks_for_password(port: int, timeout_s: float) -> bool:

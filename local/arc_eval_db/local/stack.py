@@ -197,6 +197,19 @@ class LocalStack:
             "ARC_EVAL_DATABASE_URL": self._postgres.url(postgres),
         }
 
+    def psql_command(self) -> tuple[Path, dict[str, str]]:
+        """PostgreSQL's own client, and the variables that lead it to the database; one of them is the password.
+
+        Raises:
+            StackNotRunningError: the database does not run.
+        """
+        record = self._running_record(self._postgres)
+        if record is None:
+            raise StackNotRunningError(
+                f"the embedded PostgreSQL in {self.directory} is not running; next: arc-eval-db local up"
+            )
+        return self._postgres.bindir() / "psql", self._postgres.client_environment(record)
+
     def __enter__(self) -> Self:
         self.up()
         return self
