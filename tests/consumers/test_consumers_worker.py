@@ -88,6 +88,26 @@ async def test_caught_up_with_an_empty_log_ends_at_once(
     assert (report.records, report.caught_up) == (0, True)
 
 
+async def test_offsets_without_records_do_not_keep_it_from_catching_up(
+    kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
+) -> None:
+    """A transaction ends in a marker, which takes an offset and is no record."""
+    topic = TopicNames(kafka_settings.topic_prefix).of_type(TOOL_USED)
+    producer = aiokafka.AIOKafkaProducer(**kafka_settings.client_options(), transactional_id=group)
+    await producer.start()
+    try:
+        for _ in range(3):
+            async with producer.transaction():
+                await producer.send(topic, orjson.dumps(event(TOOL_USED)), partition=0)
+    finally:
+        await producer.stop()
+    worker = Worker(kafka_settings, database, consumer_settings(group), until_caught_up=True)
+    report = await asyncio.wait_for(worker.run(), 30)
+    assert (report.inserted, report.caught_up) == (3, True)
+    partition = TopicPartition(topic, 0)
+    assert await OffsetStore(group).read(session, [partition]) == {partition: 6}
+
+
 async def test_a_second_run_goes_on_where_the_first_ended(
     kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
 ) -> None:

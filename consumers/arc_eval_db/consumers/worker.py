@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from arc_eval_db.consumers.handler import ExecutionEventHandler
+from arc_eval_db.consumers.handler import ExecutionEventHandler, HandledBatch
 from arc_eval_db.consumers.kafka import GroupSource, KafkaUnavailableError
 from arc_eval_db.consumers.metrics import WorkerMetrics
 from arc_eval_db.consumers.records import LogRecord
@@ -172,6 +172,8 @@ class Worker:
                 if records:
                     await self._commit(session, records)
                     self._backoff.reset()
+                else:
+                    await self._skip_holes(source, session)
             except FencedError as error:
                 self.report.fenced += 1
                 self.metrics.count("arc_eval_consumer_fenced_total")
@@ -216,6 +218,17 @@ class Worker:
         self._positions |= {partition: offsets.end for partition, offsets in ranges.items()}
         self.metrics.count("arc_eval_consumer_nul_replaced_total", batch.nul_replaced)
         self._account(polled, report, time.monotonic() - started)
+
+    async def _skip_holes(self, source: GroupSource, session: Session) -> None:
+        """Move past offsets that hold no record (transaction markers, compaction), or the group would look behind."""
+        ranges = {
+            partition: OffsetRange(self._positions[partition], offset)
+            for partition, offset in (await source.positions()).items()
+            if offset > self._positions[partition]
+        }
+        if ranges:
+            await self._sink.write(session, HandledBatch(), ranges)
+            self._positions |= {partition: offsets.end for partition, offsets in ranges.items()}
 
     def _account(self, polled: Mapping[TopicPartition, list[LogRecord]], report: CommitReport, seconds: float) -> None:
         metrics = self.metrics

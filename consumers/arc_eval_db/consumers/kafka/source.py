@@ -112,6 +112,16 @@ class GroupSource:
             if messages and partition in self._positioned
         }
 
+    async def positions(self) -> dict[TopicPartition, int]:
+        """The offset after the last record that `poll` gave of each positioned partition, holes behind it included."""
+        positions = {}
+        with translated_errors("asking for positions"):
+            for partition in self._positioned & self._consumer.assignment():
+                positions[_ours(partition)] = await asyncio.wait_for(
+                    self._consumer.position(partition), self._timeout_s
+                )
+        return positions
+
     async def idle(self, seconds: float, stopping: asyncio.Event) -> None:
         """Stay in the group without records: a member that does not poll for five minutes is thrown out."""
         self.forget_positions()
