@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -20,12 +21,12 @@ class Ended:
     """From its start."""
 
 
-def run_script(script: str, *, timeout_s: float = 60, **environment: str) -> Ended:
+def run_script(script: str, environment: Mapping[str, str] | None = None, *, timeout_s: float = 60) -> Ended:
     """Run it with the variables of this process and those given."""
     started = time.monotonic()
     process = subprocess.run(
         [sys.executable, "-c", script],
-        env={**os.environ, **environment},
+        env={**os.environ, **(environment or {})},
         capture_output=True,
         text=True,
         timeout=timeout_s,

@@ -2,38 +2,62 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import logging
-import os
-import socket
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from uuid import UUID
 
-from arc_eval_db.errors import SettingsError
+from arc_eval_db.producers.bridge import in_daemon_thread
 from arc_eval_db.producers.clock import SYSTEM_CLOCK, Clock
+from arc_eval_db.producers.configured import settings_or_default, transport_or_none
 from arc_eval_db.producers.encoding import NotEncodableError, encode
+from arc_eval_db.producers.event_ids import EventIdSource
 from arc_eval_db.producers.outbox import DropReason, Outbox, OutgoingRecord
-from arc_eval_db.producers.sender import Sender
 from arc_eval_db.producers.settings import ProducerSettings
-from arc_eval_db.producers.transports import Transport, make_transport
-from arc_eval_db.schemas.ids import EventId, ExecutionId, new_event_id
-from arc_eval_db.schemas.topics import COMPLETED, FAILURE_RECORDED, STARTED, TopicNames
+from arc_eval_db.producers.transports import Transport
+from arc_eval_db.schemas.ids import EventId, ExecutionId
+from arc_eval_db.schemas.topics import COMPLETED, FAILURE_RECORDED, STARTED, TOPIC_OF_TYPE
+
+if TYPE_CHECKING:
+    from arc_eval_db.producers.sender import Sender
 
 logger = logging.getLogger("arc_eval_db.producers")
 
 _LIFECYCLE_TYPES = frozenset({STARTED, COMPLETED, FAILURE_RECORDED})
 _CONTENT_TYPE = ("content-type", b"application/cloudevents+json; charset=UTF-8")
 
-# Sequences are kept also for ended executions, whose late events go on counting; the least recently used go first.
-_EXECUTIONS_KEPT_MAX = 10_000
+# Streams are kept also for ended executions, whose late events go on counting; the least recently used go first.
+_STREAMS_KEPT_MAX = 10_000
 
 # Of the time that `close` has, this share is for delivery and the rest for ending the thread.
 _DELIVERY_SHARE = 0.85
+
+# The counts in a terminal event may grow by so many bytes between the look at its size and its encoding.
+_COUNTS_BYTES_MAX = 256
+
+
+class _Route(NamedTuple):
+    """What is the same for every event of a type."""
+
+    topic: str
+    type_header: tuple[str, bytes]
+    is_lifecycle: bool
+
+
+class _Stream:
+    """What is the same for every event of an execution, and how many there were."""
+
+    __slots__ = ("key", "sequence", "subject")
+
+    def __init__(self, execution_id: ExecutionId) -> None:
+        self.subject = str(execution_id)
+        self.key = self.subject.encode()
+        self.sequence = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +103,30 @@ class EventEmitter:
                 a wrong setting must not end an agent's run.
             clock: where event times come from.
         """
-        self._settings = settings or _settings_or_default()
-        self._transport = transport or _transport_or_none(self._settings)
+        self._settings = settings or settings_or_default()
+        self._transport = transport or transport_or_none(self._settings)
         self.clock = clock
-        self._topics = TopicNames(self._settings.kafka.topic_prefix)
+        prefix = self._settings.kafka.topic_prefix
+        self._routes = {
+            event_type: _Route(topic.name(prefix), ("ce_type", event_type.encode()), event_type in _LIFECYCLE_TYPES)
+            for event_type, topic in TOPIC_OF_TYPE.items()
+        }
+        traceparent = self._settings.traceparent
+        self._trace = {} if traceparent is None else {"traceparent": traceparent}
+        self._common_headers = (_CONTENT_TYPE, *((name, value.encode()) for name, value in self._trace.items()))
         emitter_settings = self._settings.emitter
         self.close_timeout_s = emitter_settings.close_timeout_s
         self._outbox = Outbox(emitter_settings.queue_records_max, emitter_settings.queue_bytes_max)
+        self._event_ids = EventIdSource()
         self._lock = threading.Lock()
-        self._sequences: dict[ExecutionId, int] = {}
+        self._streams: dict[ExecutionId, _Stream] = {}
         self._sender: Sender | None = None
+        self._start_has_failed = False
         self._closed = False
+        if self._transport is not None:
+            # asyncio is half of what importing the SDK would cost. Here, and not in the first `emit`, it is paid by
+            # those who send.
+            import arc_eval_db.producers.sender  # noqa: F401, PLC0415
 
     @property
     def enabled(self) -> bool:
@@ -111,15 +148,17 @@ class EventEmitter:
         Raises:
             KeyError: the event type does not exist.
         """
-        topic = self._topics.of_type(event_type)
+        event_id = self.emit_text(event_type, execution_id, data)
+        return None if event_id is None else EventId(UUID(event_id))
+
+    def emit_text(self, event_type: str, execution_id: ExecutionId, data: Mapping[str, Any]) -> str | None:
+        """`emit` that gives the id as text: to make a UUID of it would be a sixth of an event's cost."""
+        route = self._routes[event_type]
         if self._transport is None or self._closed:
             return None
-        event_id = new_event_id()
-        now = self.clock.now()
-        event = self._event(event_id, event_type, execution_id, data)
-        event["time"] = now
+        event_id = self._event_ids.next()
         try:
-            value = encode(event)
+            record = self._record(event_id, event_type, route, execution_id, data)
         except NotEncodableError:
             self._outbox.count_dropped(execution_id, DropReason.TOO_LARGE)
             return None
@@ -127,16 +166,11 @@ class EventEmitter:
             logger.exception("an event could not be serialized and was dropped")
             self._outbox.count_dropped(execution_id, DropReason.NOT_SERIALIZABLE)
             return None
-        record = OutgoingRecord(
-            topic=topic,
-            key=event["subject"].encode(),
-            value=value,
-            headers=self._headers(event_type, event["id"]),
-            timestamp_ms=int(now.timestamp() * 1000),
-            execution_id=execution_id,
-            is_lifecycle=event_type in _LIFECYCLE_TYPES,
-        )
-        return event_id if self._queue(record) else None
+        accepted = self._outbox.append(record)
+        sender = self._sender or self._start()
+        if sender is not None:
+            sender.wake()
+        return event_id if accepted else None
 
     def flush(self, timeout: float) -> Delivery:
         """Wait at most `timeout` seconds until everything emitted so far is delivered or dropped."""
@@ -151,17 +185,16 @@ class EventEmitter:
             self._closed = True
             sender, self._sender = self._sender, None
         atexit.unregister(self.close)
-        if sender is not None:
-            self._stop(sender, self.close_timeout_s if timeout is None else timeout)
+        self._stop(sender, self.close_timeout_s if timeout is None else timeout)
         return self._delivery()
 
     async def flush_async(self, timeout: float) -> Delivery:
         """`flush` for coroutines."""
-        return await asyncio.to_thread(self.flush, timeout)
+        return await in_daemon_thread(lambda: self.flush(timeout))
 
     async def close_async(self, timeout: float | None = None) -> Delivery:
         """`close` for coroutines."""
-        return await asyncio.to_thread(self.close, timeout)
+        return await in_daemon_thread(lambda: self.close(timeout))
 
     def __enter__(self) -> Self:
         return self
@@ -179,97 +212,81 @@ class EventEmitter:
     ) -> None:
         await self.close_async()
 
-    def _next_sequence(self, execution_id: ExecutionId) -> int:
+    def _next_in_stream(self, execution_id: ExecutionId) -> tuple[_Stream, int]:
         with self._lock:
-            sequence = self._sequences.pop(execution_id, 0) + 1
-            if len(self._sequences) >= _EXECUTIONS_KEPT_MAX:
-                del self._sequences[next(iter(self._sequences))]
-            self._sequences[execution_id] = sequence
-            return sequence
+            stream = self._streams.pop(execution_id, None)
+            if stream is None:
+                stream = _Stream(execution_id)
+                if len(self._streams) >= _STREAMS_KEPT_MAX:
+                    del self._streams[next(iter(self._streams))]
+            self._streams[execution_id] = stream
+            stream.sequence += 1
+            return stream, stream.sequence
 
-    def _event(
-        self, event_id: EventId, event_type: str, execution_id: ExecutionId, data: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        subject = str(execution_id)
-        sequence = self._next_sequence(execution_id)
-        if event_type == COMPLETED:
-            data = {**data, "last_sequence": sequence, "dropped": self._outbox.dropped_of(execution_id)}
-            self._outbox.forget(execution_id)
+    def _record(
+        self, event_id: str, event_type: str, route: _Route, execution_id: ExecutionId, data: Mapping[str, Any]
+    ) -> OutgoingRecord:
+        stream, sequence = self._next_in_stream(execution_id)
+        now = self.clock.now()
+        if now.tzinfo is None:
+            now = now.replace(tzinfo=UTC)
         event: dict[str, Any] = {
             "specversion": "1.0",
-            "id": str(event_id),
+            "id": event_id,
             "source": self._settings.source,
             "type": event_type,
-            "subject": subject,
-            "time": None,
-            "partitionkey": subject,
+            "subject": stream.subject,
+            "time": now,
+            "partitionkey": stream.subject,
             "sequence": f"{sequence:010d}",
+            **self._trace,
+            "data": data,
         }
-        if self._settings.traceparent is not None:
-            event["traceparent"] = self._settings.traceparent
-        event["data"] = data
-        return event
+        if event_type == COMPLETED:
+            self._add_counts(event, execution_id, sequence)
+        return OutgoingRecord(
+            route.topic,
+            stream.key,
+            encode(event),
+            (route.type_header, ("ce_id", event_id.encode()), *self._common_headers),
+            int(now.timestamp() * 1000),
+            execution_id,
+            route.is_lifecycle,
+        )
 
-    def _headers(self, event_type: str, event_id: str) -> tuple[tuple[str, bytes], ...]:
-        headers = (("ce_type", event_type.encode()), ("ce_id", event_id.encode()), _CONTENT_TYPE)
-        if self._settings.traceparent is None:
-            return headers
-        return (*headers, ("traceparent", self._settings.traceparent.encode()))
-
-    def _queue(self, record: OutgoingRecord) -> bool:
-        accepted = self._outbox.append(record)
-        sender = self._sender or self._start()
-        if sender is not None:
-            sender.wake()
-        return accepted
+    def _add_counts(self, event: dict[str, Any], execution_id: ExecutionId, last_sequence: int) -> None:
+        event["data"] = {**event["data"], "last_sequence": last_sequence}
+        self._outbox.make_room(len(encode(event)) + _COUNTS_BYTES_MAX)
+        event["data"]["dropped"] = self._outbox.dropped_of(execution_id)
+        self._outbox.forget(execution_id)
 
     def _start(self) -> Sender | None:
+        from arc_eval_db.producers.sender import Sender  # noqa: PLC0415 - see __init__
+
         with self._lock:
             if self._sender is None and not self._closed:
                 assert self._transport is not None
-                self._sender = Sender(self._outbox, self._transport)
+                try:
+                    self._sender = Sender(self._outbox, self._transport)
+                except (OSError, RuntimeError) as error:  # out of files or threads, or the interpreter is ending
+                    if not self._start_has_failed:
+                        logger.error("arc-eval-db cannot send events for now: %s", error)
+                    self._start_has_failed = True
+                    return None
                 atexit.register(self.close)
             return self._sender
 
-    def _stop(self, sender: Sender, timeout: float) -> None:
-        deadline = time.monotonic() + timeout
-        if sender.is_alive():
-            self._outbox.wait_settled(timeout * _DELIVERY_SHARE)
-        if not sender.stop(max(0.05, deadline - time.monotonic())):
-            logger.warning("the sending thread did not stop in time; it ends with the process")
-        self._outbox.settle_dropped(self._outbox.take(self._settings.emitter.queue_records_max), DropReason.UNDELIVERED)
-        if lost := self._outbox.dropped.get(DropReason.UNDELIVERED):
-            logger.warning("%d events could not be delivered within %.1f s and are lost", lost, timeout)
+    def _stop(self, sender: Sender | None, timeout: float) -> None:
+        try:
+            if sender is not None:
+                self._outbox.wait_settled(timeout * _DELIVERY_SHARE)
+        finally:
+            # Also when the wait was interrupted from the keyboard: what is left is counted, and the thread ends.
+            if sender is not None and not sender.stop(max(0.05, timeout * (1 - _DELIVERY_SHARE))):
+                logger.warning("the sending thread did not stop in time; it ends with the process")
+            self._outbox.close()
+            if lost := self._outbox.dropped.get(DropReason.UNDELIVERED):
+                logger.warning("%d events could not be delivered and are lost", lost)
 
     def _delivery(self) -> Delivery:
         return Delivery(sent=self._outbox.sent, pending=self._outbox.pending, dropped=self._outbox.dropped)
-
-
-_has_warned = threading.Event()
-
-
-def _read_settings(environment: Mapping[str, str]) -> ProducerSettings:
-    return ProducerSettings.from_environment(environment, hostname=socket.gethostname(), pid=os.getpid())
-
-
-def _settings_or_default() -> ProducerSettings:
-    try:
-        return _read_settings(os.environ)
-    except SettingsError as error:
-        logger.error("arc-eval-db sends nothing, because of a wrong setting: %s", error)
-        return _read_settings({"ARC_EVAL_TRANSPORT": "none"})
-
-
-def _transport_or_none(settings: ProducerSettings) -> Transport | None:
-    try:
-        transport = make_transport(settings)
-    except SettingsError as error:
-        logger.error("arc-eval-db sends nothing, because of a wrong setting: %s", error)
-        return None
-    if transport is None and settings.emitter.transport is None and not _has_warned.is_set():
-        _has_warned.set()
-        logger.warning(
-            "arc-eval-db records nothing: set ARC_EVAL_KAFKA_BOOTSTRAP_SERVERS, or ARC_EVAL_TRANSPORT to file or "
-            "stdout (or to none, to silence this warning)"
-        )
-    return transport

@@ -7,11 +7,12 @@ from typing import Any
 
 import orjson
 
-from arc_eval_db.schemas.json_values import exceeds_depth, to_json
+from arc_eval_db.producers.values import text_of, to_json
+from arc_eval_db.schemas.json_values import exceeds_depth
 from arc_eval_db.schemas.limits import EVENT_BYTES_MAX, JSON_DEPTH_MAX, TEXT_BYTES_MAX
 from arc_eval_db.schemas.text import replace_nul
 
-_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+_OPTIONS = orjson.OPT_UTC_Z
 
 
 class NotEncodableError(Exception):
@@ -28,15 +29,23 @@ def encode(event: Mapping[str, Any]) -> bytes:
         raw = orjson.dumps(event, option=_OPTIONS)
     except (TypeError, ValueError, RecursionError):
         return _encode_carefully(event)
-    # Only a long event can hold an over-long text.
-    if len(raw) > TEXT_BYTES_MAX or exceeds_depth(raw, JSON_DEPTH_MAX):
+    if len(raw) > EVENT_BYTES_MAX or _has_long_text(raw) or exceeds_depth(raw, JSON_DEPTH_MAX):
         return _encode_carefully(event)
-    return replace_nul(raw)[0]
+    # Few events hold a backslash, and to look for one byte takes a twentieth of the time.
+    return replace_nul(raw)[0] if b"\\" in raw else raw
+
+
+def _has_long_text(raw: bytes) -> bool:
+    if len(raw) <= TEXT_BYTES_MAX:
+        return False
+    # Looking at each of many small values would hold the agent up for most of a second. Escapes only make text longer,
+    # so that none is overlooked; what is long only because of them is looked at in vain.
+    return max(map(len, raw.replace(b'\\"', b"--").split(b'"'))) > TEXT_BYTES_MAX
 
 
 def _encode_carefully(event: Mapping[str, Any]) -> bytes:
     # A configuration is already JSON, and cutting its text would change what it is.
-    data = {key: value if key == "configuration" else to_json(value) for key, value in event["data"].items()}
+    data = {text_of(key): value if key == "configuration" else to_json(value) for key, value in event["data"].items()}
     raw = _dump({**event, "data": data})
     if len(raw) <= EVENT_BYTES_MAX:
         return raw
@@ -51,17 +60,3 @@ def _encode_carefully(event: Mapping[str, Any]) -> bytes:
 
 def _dump(value: Any) -> bytes:
     return replace_nul(orjson.dumps(value, option=_OPTIONS))[0]
-
-
-def size_of(value: object) -> int | None:
-    """Bytes of a value as text or JSON; None for what is neither."""
-    if isinstance(value, bytes | bytearray | memoryview):
-        return len(value)
-    try:
-        return (
-            len(value.encode("utf-8", "replace"))
-            if isinstance(value, str)
-            else len(orjson.dumps(value, option=_OPTIONS))
-        )
-    except (TypeError, ValueError, RecursionError):
-        return None

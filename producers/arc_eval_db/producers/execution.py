@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import math
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -12,17 +10,27 @@ from uuid import UUID
 
 from arc_eval_db.producers.clock import SYSTEM_CLOCK, Clock
 from arc_eval_db.producers.emitter import EventEmitter
-from arc_eval_db.producers.encoding import size_of
+from arc_eval_db.producers.values import (
+    amount_of,
+    count_of,
+    name_of,
+    number_of,
+    object_of,
+    size_of,
+    text_of,
+    to_json,
+    truth_of,
+)
 from arc_eval_db.schemas import ids
-from arc_eval_db.schemas.json_values import to_json
-from arc_eval_db.schemas.limits import INTEGER_MAX
 from arc_eval_db.schemas.status import ExecutionStatus
-from arc_eval_db.schemas.text import clean_name
 from arc_eval_db.schemas.topics import COMPLETED, FAILURE_RECORDED, PROGRESSED, STARTED, TOOL_USED
 
 logger = logging.getLogger("arc_eval_db.producers")
 
 T = TypeVar("T")
+
+_ATTEMPT_MAX = 1_000_000
+_STATUSES = frozenset(status.value for status in ExecutionStatus)
 
 
 def execution(
@@ -46,12 +54,12 @@ def execution(
         configuration_name: groups versions of one configuration; by default `configuration["name"]`, if that is text.
         attempt: 1 for the first try of the same work, and so on.
         metadata: anything else worth a query later.
-        execution_id: by default a new one.
+        execution_id: a UUIDv7; by default a new one.
         emitter: share one between executions of a process; by default each execution has its own.
         clock: where times come from, for runs recorded elsewhere; ignored when `emitter` is given.
 
     Raises:
-        TypeError: `configuration` is neither a mapping nor a version's id.
+        TypeError: `configuration` is neither a mapping nor a version's id, or `execution_id` is not a UUIDv7.
 
     >>> from arc_eval_db.producers import EventEmitter, MemoryTransport
     >>> memory = MemoryTransport()
@@ -63,6 +71,8 @@ def execution(
     >>> [event.type.split(".")[-2] for event in memory.events()]
     ['started', 'used', 'completed']
     """
+    if execution_id is not None and not (isinstance(execution_id, UUID) and execution_id.version == 7):
+        raise TypeError("execution_id must be a UUIDv7, such as arc_eval_db.schemas.ids.new_execution_id() makes")
     return Execution(
         emitter or EventEmitter(clock=clock),
         owns_emitter=emitter is None,
@@ -104,12 +114,12 @@ class Execution:
         self._emit(
             TOOL_USED,
             {
-                "tool": clean_name(name),
-                "success": bool(success),
-                "duration_ms": _amount(duration_ms, "duration_ms"),
-                "error": None if error is None else str(error),
-                "arguments": dict(arguments or {}),
-                "result_bytes": _count(result_bytes, "result_bytes"),
+                "tool": name_of(name),
+                "success": truth_of(success, default=False),
+                "duration_ms": amount_of(duration_ms, "duration_ms"),
+                "error": None if error is None else text_of(error),
+                "arguments": object_of(arguments),
+                "result_bytes": count_of(result_bytes, "result_bytes"),
             },
         )
 
@@ -120,9 +130,9 @@ class Execution:
         self._emit(
             PROGRESSED,
             {
-                "message": None if message is None else str(message),
-                "step": _count(step, "step"),
-                "details": dict(details or {}),
+                "message": None if message is None else text_of(message),
+                "step": count_of(step, "step"),
+                "details": object_of(details),
             },
         )
 
@@ -130,7 +140,7 @@ class Execution:
         """Record that something went wrong; the run may go on. `kind` is short and stable, `message` is for people."""
         self._emit(
             FAILURE_RECORDED,
-            {"kind": clean_name(kind), "message": str(message), "details": dict(details or {})},
+            {"kind": name_of(kind), "message": text_of(message), "details": object_of(details)},
         )
 
     def complete(
@@ -155,13 +165,13 @@ class Execution:
         """
         given = {
             "status": _status(status, success),
-            "score": _number(score, "score"),
-            "cost_usd": _amount(cost_usd, "cost_usd"),
-            "input_tokens": _count(input_tokens, "input_tokens"),
-            "output_tokens": _count(output_tokens, "output_tokens"),
-            "error_kind": None if error_kind is None else clean_name(error_kind),
-            "error_message": None if error_message is None else str(error_message),
-            "metadata": None if metadata is None else dict(metadata),
+            "score": number_of(score, "score"),
+            "cost_usd": amount_of(cost_usd, "cost_usd"),
+            "input_tokens": count_of(input_tokens, "input_tokens"),
+            "output_tokens": count_of(output_tokens, "output_tokens"),
+            "error_kind": None if error_kind is None else name_of(error_kind),
+            "error_message": None if error_message is None else text_of(error_message),
+            "metadata": None if metadata is None else object_of(metadata),
         }
         self._outcome |= {key: value for key, value in given.items() if value is not None}
 
@@ -170,7 +180,7 @@ class Execution:
             raise RuntimeError("an execution can be entered once; call execution() again for another")
         self._state = "running"
         self._started_at = self.monotonic()
-        self._emitter.emit(STARTED, self.execution_id, self._started)
+        self._emitter.emit_text(STARTED, self.execution_id, self._started)
         return self
 
     def __exit__(
@@ -199,7 +209,7 @@ class Execution:
         return self._emitter.clock.monotonic()
 
     def _emit(self, event_type: str, data: dict[str, Any]) -> None:
-        self._emitter.emit(event_type, self.execution_id, {**self._context, **data})
+        self._emitter.emit_text(event_type, self.execution_id, {**self._context, **data})
 
     def _finish(self, error: BaseException | None) -> None:
         if self._state != "running":
@@ -209,8 +219,8 @@ class Execution:
         if error is not None and (status := _status_of(error)) is not None:
             outcome |= {
                 "status": status.value,
-                "error_kind": clean_name(type(error).__name__),
-                "error_message": _message_of(error),
+                "error_kind": name_of(type(error).__name__),
+                "error_message": text_of(error),
             }
         outcome["duration_ms"] = max(0.0, (self.monotonic() - self._started_at) * 1000)
         self._emit(COMPLETED, outcome)
@@ -222,7 +232,8 @@ class ToolCall:
     def __init__(self, run: Execution, name: str, arguments: Mapping[str, Any] | None) -> None:
         self._run = run
         self._name = name
-        self._arguments = arguments
+        # A copy: what the tool does to its own arguments is not what it was called with.
+        self._arguments = object_of(arguments)
         self._error: str | None = None
         self._result_bytes: int | None = None
         self._started_at = 0.0
@@ -234,7 +245,7 @@ class ToolCall:
 
     def error(self, message: str) -> None:
         """Make this use unsuccessful."""
-        self._error = str(message)
+        self._error = text_of(message)
 
     def __enter__(self) -> Self:
         self._started_at = self._run.monotonic()
@@ -244,7 +255,7 @@ class ToolCall:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if error is not None and self._error is None:
-            self._error = f"{type(error).__name__}: {_message_of(error)}"
+            self._error = f"{type(error).__name__}: {text_of(error)}"
         self._run.tool_used(
             self._name,
             success=self._error is None,
@@ -277,38 +288,44 @@ def _started(
     elif not isinstance(configuration, Mapping):
         raise TypeError("configuration must be a dict, or the id of a known configuration version")
     else:
-        content = to_json(configuration, exact=True)
-        assert isinstance(content, dict), "a mapping becomes an object"
+        content = to_json(object_of(configuration), exact=True)
+        assert isinstance(content, dict), "a dict becomes an object"
         version_id = ids.configuration_version_id(content)
         if configuration_name is None and isinstance(content.get("name"), str):
             configuration_name = content["name"]
-    scenario = clean_name(scenario)
-    simulation = None if simulation is None else clean_name(simulation)
+    scenario = name_of(scenario)
+    simulation = None if simulation is None else name_of(simulation)
     return {
         "configuration_version_id": str(version_id),
         "scenario_id": str(ids.scenario_id(scenario)),
         "simulation_id": None if simulation is None else str(ids.simulation_id(simulation)),
         "scenario": scenario,
         "simulation": simulation,
-        "configuration_name": None if configuration_name is None else clean_name(configuration_name),
+        "configuration_name": None if configuration_name is None else name_of(configuration_name),
         "configuration": content,
-        "attempt": max(_count(attempt, "attempt") or 1, 1),
-        "metadata": dict(metadata or {}),
+        "attempt": count_of(attempt, "attempt", _ATTEMPT_MAX) or 1,
+        "metadata": object_of(metadata),
     }
 
 
 def _status(status: ExecutionStatus | str | None, success: bool | None) -> str | None:
     if status is not None:
-        if status in set(ExecutionStatus):
-            return str(status)
-        logger.error("status must be one of %s; got %.50r", ", ".join(ExecutionStatus), status)
+        name = text_of(status)
+        if name in _STATUSES:
+            return name
+        logger.error("status must be one of %s", ", ".join(ExecutionStatus))
+        if success is None:
+            # What cannot be read must not read as a success.
+            return ExecutionStatus.ERRORED.value
     if success is None:
         return None
-    return (ExecutionStatus.SUCCEEDED if success else ExecutionStatus.FAILED).value
+    return (ExecutionStatus.SUCCEEDED if truth_of(success, default=False) else ExecutionStatus.FAILED).value
 
 
 def _status_of(error: BaseException) -> ExecutionStatus | None:
     """What an exception that leaves the block means; None where it is an ordinary end."""
+    import asyncio  # noqa: PLC0415 - whoever sends events has it already; others need not pay for it
+
     if isinstance(error, TimeoutError):
         return ExecutionStatus.TIMED_OUT
     if isinstance(error, KeyboardInterrupt | asyncio.CancelledError | GeneratorExit):
@@ -316,39 +333,3 @@ def _status_of(error: BaseException) -> ExecutionStatus | None:
     if isinstance(error, SystemExit) and error.code in (None, 0):
         return None
     return ExecutionStatus.ERRORED
-
-
-def _message_of(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - a user's broken __str__ must not replace the user's own exception
-        return ""
-
-
-def _number(value: float | None, field: str) -> float | None:
-    """A finite float, or None with a logged error: one wrong figure must not cost the whole outcome."""
-    if value is None:
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if math.isfinite(number):
-        return number
-    logger.error("%s must be a finite number; it is left out", field)
-    return None
-
-
-def _amount(value: float | None, field: str) -> float | None:
-    number = _number(value, field)
-    if number is not None and number < 0:
-        logger.error("%s must not be negative; it is left out", field)
-        return None
-    return number
-
-
-def _count(value: int | None, field: str) -> int | None:
-    number = _amount(value, field)
-    if number is None:
-        return None
-    return min(int(value if isinstance(value, int) else number), INTEGER_MAX)

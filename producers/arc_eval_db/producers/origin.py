@@ -23,8 +23,13 @@ def source_from(environment: Mapping[str, str], *, hostname: str, pid: int) -> s
     """
     for variable in _SANDBOX_VARIABLES:
         if identity := environment.get(variable):
-            return f"/sandboxes/{quote(identity[:200], safe='')}"
-    return f"/hosts/{quote(hostname[:200], safe='')}/processes/{pid}"
+            return f"/sandboxes/{_path_part(identity)}"
+    return f"/hosts/{_path_part(hostname)}/processes/{pid}"
+
+
+def _path_part(name: str) -> str:
+    # The variable may hold bytes that are no text, and a character can become twelve; a source has at most 512.
+    return quote(name, safe="", errors="replace")[:400]
 
 
 def traceparent_from(environment: Mapping[str, str]) -> str | None:

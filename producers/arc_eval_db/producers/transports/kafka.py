@@ -14,7 +14,6 @@ from arc_eval_db.producers.transports.base import TransportError
 from arc_eval_db.schemas.topics import RECORD_BYTES_MAX
 from arc_eval_db.settings import KafkaSettings
 
-_LINGER_MS = 5
 _STOP_TIMEOUT_S = 0.2
 
 
@@ -36,7 +35,8 @@ class KafkaTransport:
             **self._settings.client_options(),
             acks="all",
             enable_idempotence=False,
-            linger_ms=_LINGER_MS,
+            # The sender has collected a batch already.
+            linger_ms=0,
             max_request_size=RECORD_BYTES_MAX,
         )
         try:
@@ -81,4 +81,11 @@ class KafkaTransport:
         except MessageSizeTooLargeError as error:
             sent = asyncio.get_running_loop().create_future()
             sent.set_exception(error)
+        # When sending is given up half-way, nobody looks at what came of the first half; asyncio would complain.
+        sent.add_done_callback(_look_at)
         return sent
+
+
+def _look_at(sent: asyncio.Future[object]) -> None:
+    if not sent.cancelled():
+        sent.exception()
