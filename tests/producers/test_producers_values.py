@@ -25,7 +25,7 @@ from arc_eval_db.producers import EventEmitter, MemoryTransport, execution
 from arc_eval_db.producers.encoding import NotEncodableError, encode
 from arc_eval_db.producers.values import count_of, name_of, object_of, size_of, text_of, to_json
 from arc_eval_db.schemas import StartedEvent, ids
-from arc_eval_db.schemas.json_values import exceeds_depth
+from arc_eval_db.schemas.json_depth import exceeds_depth
 from arc_eval_db.schemas.limits import EVENT_BYTES_MAX, INTEGER_MAX, TEXT_BYTES_MAX
 
 

@@ -77,7 +77,7 @@ def test_package_exports_what_it_names() -> None:
 def test_topics_and_ids_come_without_pydantic_and_generation_without_yaml() -> None:
     code = (
         "import sys\n"
-        "from arc_eval_db.schemas import TOPICS, ids, json_values, text\n"
+        "from arc_eval_db.schemas import TOPICS, ids, json_depth, text\n"
         "assert 'pydantic' not in sys.modules\n"
         "import arc_eval_db.schemas.generate\n"
         "assert 'yaml' not in sys.modules\n"

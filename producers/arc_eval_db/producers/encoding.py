@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from arc_eval_db.producers.values import text_of, to_json
-from arc_eval_db.schemas.json_values import exceeds_depth
+from arc_eval_db.schemas.json_depth import exceeds_depth
 from arc_eval_db.schemas.limits import EVENT_BYTES_MAX, JSON_DEPTH_MAX, TEXT_BYTES_MAX
 from arc_eval_db.schemas.text import replace_nul
 

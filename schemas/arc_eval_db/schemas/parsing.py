@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from arc_eval_db.schemas.events import EVENT, Event
-from arc_eval_db.schemas.json_values import exceeds_depth
+from arc_eval_db.schemas.json_depth import exceeds_depth
 from arc_eval_db.schemas.limits import EVENT_BYTES_MAX, JSON_DEPTH_MAX, TIME_AHEAD_MAX, TIME_MIN
 from arc_eval_db.schemas.refusals import EventRefusedError, RefusalReason
 
