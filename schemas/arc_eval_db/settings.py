@@ -118,6 +118,7 @@ class KafkaSettings:
     """One request's deadline. A black-holed broker holds the client's connection lock this long."""
 
     def __post_init__(self) -> None:
+        self._check_servers()
         check_choice("KAFKA_SECURITY_PROTOCOL", self.security_protocol, SECURITY_PROTOCOLS)
         check_choice("KAFKA_SASL_MECHANISM", self.sasl_mechanism, SASL_MECHANISMS)
         check_range("KAFKA_REQUEST_TIMEOUT_MS", self.request_timeout_ms, 100, 120_000)
@@ -127,6 +128,14 @@ class KafkaSettings:
             raise SettingsError("ARC_EVAL_TOPIC_PREFIX: letters, digits, dots, dashes and underscores, at most 100")
         if self.security_protocol.startswith("SASL"):
             self._check_sasl()
+
+    def _check_servers(self) -> None:
+        for server in (self.bootstrap_servers or "").split(",") if self.bootstrap_servers else ():
+            host, _, port = server.strip().rpartition(":")
+            if not (host and port.isdecimal() and 0 < int(port) < 65_536):
+                raise SettingsError(
+                    "ARC_EVAL_KAFKA_BOOTSTRAP_SERVERS: must be host:port, or several with commas between"
+                )
 
     def _check_sasl(self) -> None:
         for name in ("sasl_mechanism", "sasl_username", "sasl_password"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import asyncpg
@@ -57,6 +57,8 @@ _ERRORS_BY_SQLSTATE: Mapping[str, type[DatabaseError]] = {
     "22": RowRefusedError,
     "23": RowRefusedError,
     "23505": DuplicateRowError,
+    # Every column that must not be null comes from a field that an event must have: the schema is to blame.
+    "23502": SchemaMismatchError,
     # A parent row is always written first; without it the schema or a person's deletion is to blame, not the event.
     "23503": TransactionConflictError,
     "25006": DatabaseUnavailableError,  # read-only: a standby, or a disk being rescued
@@ -149,22 +151,30 @@ class Session:
         """Open a connection.
 
         Raises:
+            SettingsError: the URL cannot be used.
             DatabaseUnavailableError: the server cannot be reached; the message names neither user nor password.
             SchemaMismatchError: the server refuses the login, or the database does not exist.
         """
-        with translated_errors():
-            connection = await asyncpg.connect(
-                settings.database_url.get_secret_value(),
-                timeout=settings.database_connect_timeout_s,
-                command_timeout=settings.database_command_timeout_s,
-                server_settings={
-                    "application_name": application_name,
-                    "timezone": "UTC",
-                    "statement_timeout": str(settings.database_statement_timeout_ms),
-                    "lock_timeout": str(settings.database_lock_timeout_ms),
-                    "idle_in_transaction_session_timeout": str(settings.database_idle_in_transaction_timeout_ms),
-                },
-            )
+        try:
+            with translated_errors():
+                connection = await asyncpg.connect(
+                    settings.database_url.get_secret_value(),
+                    timeout=settings.database_connect_timeout_s,
+                    command_timeout=settings.database_command_timeout_s,
+                    server_settings={
+                        "application_name": application_name,
+                        "timezone": "UTC",
+                        "statement_timeout": str(settings.database_statement_timeout_ms),
+                        "lock_timeout": str(settings.database_lock_timeout_ms),
+                        "idle_in_transaction_session_timeout": str(settings.database_idle_in_transaction_timeout_ms),
+                    },
+                )
+        except RowRefusedError as error:
+            # asyncpg checks the URL with the same kinds of exceptions as values; none was sent yet.
+            raise SettingsError(
+                "ARC_EVAL_DATABASE_URL: cannot be used; it must look like "
+                "postgresql://user:password@host:port/database?sslmode=verify-full"
+            ) from error.__cause__
         return cls(connection, settings.database_command_timeout_s)
 
     @property
@@ -275,10 +285,6 @@ class Session:
             await transaction.rollback()
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
             self._connection.terminate()
-
-    def on_notice(self, listener: Callable[[str], None]) -> None:
-        """Call `listener` with each notice or warning of the server."""
-        self._connection.add_log_listener(lambda _, message: listener(str(message)))
 
 
 # What asyncpg's encoders raise for a value that the column's type cannot hold. They carry no SQLSTATE.

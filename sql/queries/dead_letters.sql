@@ -16,6 +16,3 @@ FROM unnest(
 )
 ORDER BY topic, log_partition, log_offset
 ON CONFLICT (topic, log_partition, log_offset) DO NOTHING;
-
--- name: count_dead_letters
-SELECT reason, count(*) AS dead_letters FROM dead_letters WHERE resolved_at IS NULL GROUP BY reason ORDER BY reason;

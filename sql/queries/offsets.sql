@@ -5,13 +5,6 @@ FROM consumer_offsets AS o
 JOIN unnest($2::text[], $3::int[]) AS wanted (topic, partition) USING (topic, partition)
 WHERE o.consumer_group = $1;
 
--- name: read_group_offsets
--- Every partition a group has ever stood at. $1 group.
-SELECT topic, partition, next_offset, updated_at FROM consumer_offsets WHERE consumer_group = $1 ORDER BY topic, partition;
-
--- name: list_groups
-SELECT DISTINCT consumer_group FROM consumer_offsets ORDER BY consumer_group;
-
 -- name: insert_offsets
 -- First sight of a partition. $1 group, $2 topics, $3 partitions, $4 offsets (same length).
 INSERT INTO consumer_offsets (consumer_group, topic, partition, next_offset)

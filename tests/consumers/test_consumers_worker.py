@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,11 +12,18 @@ import orjson
 import pytest
 import structlog
 
-from arc_eval_db.consumers import ConsumerSettings, Worker, measure_lag
+from arc_eval_db.consumers import (
+    CommitReport,
+    ConsumerSettings,
+    ExactlyOnceSink,
+    HandledBatch,
+    Worker,
+    measure_lag,
+)
 from arc_eval_db.consumers.kafka import GroupSource, LogReader
 from arc_eval_db.consumers.kafka.errors import KafkaUnavailableError, MissingTopicsError, OffsetOutOfRangeError
 from arc_eval_db.consumers.worker import _Backoff
-from arc_eval_db.database import DatabaseSettings, Session
+from arc_eval_db.database import BatchTooLargeError, DatabaseSettings, DatabaseUnavailableError, Session
 from arc_eval_db.migrations.runner import SchemaOutdatedError
 from arc_eval_db.schemas.topics import TOOL_USED, TopicNames
 from arc_eval_db.settings import KafkaSettings
@@ -133,8 +141,7 @@ async def test_kafka_is_told_how_far_the_group_is(
     kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
 ) -> None:
     await send(kafka_settings, [event(TOOL_USED) for _ in range(10)])
-    async with Running(Worker(kafka_settings, database, consumer_settings(group))):
-        await eventually(lambda: _has(session, 10), "ten rows")
+    await Worker(kafka_settings, database, consumer_settings(group), until_caught_up=True).run()
     stored = {
         TopicPartition(row["topic"], row["partition"]): row["next_offset"]
         for row in await session.fetch("SELECT * FROM consumer_offsets WHERE next_offset > 0")
@@ -144,7 +151,7 @@ async def test_kafka_is_told_how_far_the_group_is(
     try:
         for partition, offset in stored.items():
             committed = await consumer.committed(aiokafka.TopicPartition(partition.topic, partition.partition))
-            assert committed is None or committed <= offset, "Kafka may lag behind the database and never lead it"
+            assert committed == offset
         assert stored
     finally:
         await consumer.stop()
@@ -152,6 +159,112 @@ async def test_kafka_is_told_how_far_the_group_is(
 
 async def _has(session: Session, rows: int, table: str = "tool_usage") -> bool:
     return await count(session, table) >= rows
+
+
+async def test_the_answer_to_a_commit_is_lost(
+    kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
+) -> None:
+    """The batch is in the database, and the worker does not know: the stored offsets tell it."""
+
+    class Forgetful(ExactlyOnceSink):
+        lost = 0
+
+        async def write(self, *arguments: Any) -> CommitReport:
+            report = await super().write(*arguments)
+            if self.lost < 3:
+                self.lost += 1
+                raise DatabaseUnavailableError("the connection was lost during the commit")
+            return report
+
+    await send(kafka_settings, [event(TOOL_USED) for _ in range(50)])
+    worker = Worker(kafka_settings, database, consumer_settings(group, batch_records_max=10), until_caught_up=True)
+    worker._sink = sink = Forgetful(worker._offsets)
+    report = await worker.run()
+    assert sink.lost == 3
+    assert report.duplicates == 0, "nothing was written a second time"
+    assert (await count(session), report.caught_up) == (50, True)
+
+
+async def test_a_batch_that_is_too_much_for_the_server_is_made_smaller(
+    kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
+) -> None:
+    class Weak(ExactlyOnceSink):
+        async def write(self, session: Session, batch: HandledBatch, ranges: Any) -> CommitReport:
+            if len(batch.events) > 3:
+                raise BatchTooLargeError
+            return await super().write(session, batch, ranges)
+
+    await send(kafka_settings, [event(TOOL_USED) for _ in range(20)])
+    worker = Worker(kafka_settings, database, consumer_settings(group, batch_records_max=16), until_caught_up=True)
+    worker._sink = Weak(worker._offsets)
+    report = await asyncio.wait_for(worker.run(), 60)
+    assert (report.inserted, await count(session)) == (20, 20)
+
+
+async def test_a_stop_keeps_its_deadline_with_a_silent_database(
+    kafka_settings: KafkaSettings, database: DatabaseSettings, group: str
+) -> None:
+    await send(kafka_settings, [event(TOOL_USED)])
+    async with TcpProxy.to_url(database.database_url.get_secret_value()) as proxy:
+        through = database.model_copy(update={"database_url": type(database.database_url)(proxy.url)})
+        worker = Worker(kafka_settings, through, consumer_settings(group, drain_timeout_s=2))
+        running = asyncio.create_task(worker.run())
+        await eventually(lambda: worker.report.batches > 0, "a first batch")
+        proxy.stall()
+        await send(kafka_settings, [event(TOOL_USED)])
+        await proxy.stalled_bytes.wait()
+        worker.stop()
+        # The two seconds of the setting, and some for a busy machine; without it, a minute.
+        await asyncio.wait_for(running, 2 + 4)
+
+
+async def test_a_dead_broker_is_no_progress(
+    kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
+) -> None:
+    """aiokafka then hands out nothing and raises nothing. The worker says so, and builds a new client."""
+    worker = Worker(kafka_settings, database, consumer_settings(group))
+
+    def progress() -> float:
+        return worker.metrics.value("arc_eval_consumer_progress_timestamp_seconds")
+
+    async with Running(worker):
+        await eventually(lambda: progress() > 0, "a first sign of progress")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(GroupSource, "silent_s", lambda _: 100.0)
+            await eventually(
+                lambda: worker.metrics.value("arc_eval_consumer_retries_total", cause="KafkaUnavailableError") >= 2,
+                "attempts that failed",
+            )
+            standstill = progress()
+            await eventually(
+                lambda: worker.metrics.value("arc_eval_consumer_retries_total", cause="KafkaUnavailableError") >= 3,
+                "another one",
+            )
+            assert progress() == standstill
+        await eventually(lambda: progress() > standstill, "progress, once the broker answers again")
+        await send(kafka_settings, [event(TOOL_USED)])
+        await eventually(lambda: _has(session, 1), "and the row")
+
+
+async def test_a_source_knows_how_long_the_broker_has_been_silent(kafka_settings: KafkaSettings, group: str) -> None:
+    source = GroupSource(kafka_settings, consumer_settings(group), TopicNames(kafka_settings.topic_prefix).all)
+    await source.start()
+    try:
+        await eventually(lambda: len(source.unpositioned()) == 6, "all partitions assigned")
+        assert source.silent_s() == 0, "nothing was asked for yet"
+        source.seek(dict.fromkeys(source.unpositioned(), 0))
+
+        async def answered_for_a_second() -> bool:
+            await source.poll(10, 0.1)
+            return min(source._positioned.values()) < (time.time() - 1) * 1000
+
+        await eventually(answered_for_a_second, "a second of fetching")
+        assert source.silent_s() < 0.9, "an empty topic is answered for too"
+        # Nobody answers any more.
+        source._consumer.pause(*source._consumer.assignment())
+        await eventually(lambda: source.silent_s() > 1, "the silence to be noticed")
+    finally:
+        await source.close()
 
 
 async def test_stop_ends_after_the_batch_in_hand(
@@ -313,11 +426,14 @@ async def test_a_position_that_cannot_be_read_lets_no_record_through(
     kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
 ) -> None:
     """Where the database does not say where to start, nothing is read: not from Kafka's own record either."""
+    await Worker(kafka_settings, database, consumer_settings(group), until_caught_up=True).run()
     await send(kafka_settings, [event(TOOL_USED) for _ in range(5)])
+    # Kafka has a record of the group now, and would let it go on from there.
     source = GroupSource(kafka_settings, consumer_settings(group), TopicNames(kafka_settings.topic_prefix).all)
     await source.start()
     try:
         await eventually(lambda: len(source.unpositioned()) == 6, "all partitions assigned")
+        assert source._consumer.paused() == source._consumer.assignment(), "paused before anything can be fetched"
         for _ in range(5):
             assert await source.poll(100, 0.1) == {}
         source.seek(dict.fromkeys(source.unpositioned(), 0))

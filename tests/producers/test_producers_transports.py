@@ -76,7 +76,14 @@ async def read_log(settings: KafkaSettings) -> list[OutgoingRecord]:
             assert sample.key == item.key
             found.append(
                 OutgoingRecord(
-                    item.topic, item.key, item.value, item.headers, item.timestamp_ms, sample.execution_id, False
+                    # The broker stamps records itself.
+                    item.topic,
+                    item.key,
+                    item.value,
+                    item.headers,
+                    sample.timestamp_ms,
+                    sample.execution_id,
+                    False,
                 )
             )
     return found

@@ -171,12 +171,53 @@ async def test_writing_the_same_again_touches_no_row(session: Session) -> None:
 async def test_writers_for_the_same_configuration_do_not_wait_for_each_other(
     database: DatabaseSettings, session: Session
 ) -> None:
-    await write(session, logged(*lifecycle()))
+    subject = ids.uuid7()
+    await write(session, logged(*lifecycle(subject)))
     async with await connect(database) as other, session.transaction():
-        await BatchWriter().write(session, logged(*lifecycle()))
+        # An execution's events travel on three topics, which three consumers may have.
+        await BatchWriter().write(session, logged(*lifecycle(), event(TOOL_USED, subject=subject)))
         # The first has not committed yet.
-        report = await asyncio.wait_for(write(other, logged(*lifecycle())), 3)
-        assert report.inserted == 5
+        report = await asyncio.wait_for(write(other, logged(*lifecycle(), event(PROGRESSED, subject=subject))), 3)
+        assert report.inserted == 6
+
+
+async def test_one_execution_that_names_two_configurations_has_both(session: Session) -> None:
+    """Nothing keeps a second attempt under the same id from another configuration: no row may lack its parents."""
+    subject, other = ids.uuid7(), {"name": "other"}
+    changed = {"configuration_version_id": str(ids.configuration_version_id(other))}
+    report = await write(
+        session,
+        logged(
+            event(STARTED, subject=subject),
+            event(
+                STARTED,
+                {**changed, "configuration": other, "configuration_name": "other", "attempt": 2},
+                subject=subject,
+            ),
+            event(TOOL_USED, {"scenario_id": str(ids.scenario_id("elsewhere"))}, subject=subject),
+        ),
+    )
+    assert report.inserted == 3
+    versions = {row["id"] for row in await session.fetch("SELECT id FROM configuration_versions")}
+    assert versions == {ids.configuration_version_id(CONFIGURATION), ids.configuration_version_id(other)}
+    assert await session.fetch_value("SELECT count(*) FROM scenarios") == 2
+    assert (await only(session, "executions"))["attempt"] == 2
+
+
+async def test_a_configuration_that_a_person_made_is_found_by_its_name(session: Session) -> None:
+    made = ids.uuid7()
+    await session.execute("INSERT INTO configurations (id, name) VALUES ($1, 'careful')", made)
+    await write(session, logged(event(STARTED)))
+    assert (await only(session, "configuration_versions"))["configuration_id"] == made
+
+
+async def test_a_column_of_a_later_release_is_no_hindrance(session: Session) -> None:
+    """While a deployment is under way, this release writes into the next one's schema."""
+    await session.execute("ALTER TABLE tool_usage ADD COLUMN region text NOT NULL DEFAULT 'eu'")
+    old = logged(event(TOOL_USED))
+    await write(session, old)
+    report = await write(session, [*old, *logged(event(TOOL_USED))])
+    assert (report.inserted, report.duplicates, report.refused) == (1, 1, [])
 
 
 async def test_one_duplicate_costs_no_neighbour(session: Session) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
 
 from arc_eval_db.producers import Clock, EventEmitter, execution
 from arc_eval_db.schemas.status import ExecutionStatus
+from support.servers import missing
 
 EXECUTIONS = 448
 SUCCESSES = 24
@@ -27,7 +27,9 @@ _FILE = Path(os.environ.get("ARC_EVAL_RECORDED_RUNS", "../shared/data/agent_runs
 def recorded_runs() -> list[dict[str, Any]]:
     """The runs; skips where the file is not there."""
     if not _FILE.is_file():
-        pytest.skip(f"the recorded runs are not here ({_FILE}; ARC_EVAL_RECORDED_RUNS names another place)")
+        missing(
+            "recorded-runs", f"the recorded runs are not here ({_FILE}; ARC_EVAL_RECORDED_RUNS names another place)"
+        )
     with gzip.open(_FILE) as lines:
         return [orjson.loads(line) for line in lines]
 

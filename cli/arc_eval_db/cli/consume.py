@@ -23,10 +23,19 @@ from arc_eval_db.errors import SettingsError
     help="Consumer group: its workers share the partitions.  [default: ARC_EVAL_CONSUMER_GROUP, or arc-eval-db]",
 )
 @click.option("--until-caught-up", is_flag=True, help="End when everything that is in the log now is in the database.")
-@click.option("--batch-records-max", type=int, help="Records in one transaction at the most.  [default: 5000]")
-@click.option("--metrics-port", type=int, help="Serve Prometheus metrics on this port.")
 @click.option(
-    "--log-level", envvar="ARC_EVAL_LOG_LEVEL", default="info", show_default=True, help="debug, info, warning or error."
+    "--batch-records-max",
+    type=click.IntRange(1, 100_000),
+    help="Records in one transaction at the most.  [default: 5000]",
+)
+@click.option("--metrics-port", type=click.IntRange(0, 65_535), help="Serve Prometheus metrics on this port.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+    envvar="ARC_EVAL_LOG_LEVEL",
+    show_envvar=True,
+    default="info",
+    show_default=True,
 )
 @json_option
 @command
@@ -43,10 +52,7 @@ def consume(
     Run as many as there are partitions to share. SIGTERM or Ctrl-C ends the worker after the batch in hand, within ten
     seconds; a worker that is killed loses and repeats nothing. Logs go to standard error.
     """
-    try:
-        configure_logging(log_level)
-    except ValueError as error:
-        raise SettingsError(str(error)) from None
+    configure_logging(log_level)
     settings = ConsumerSettings.load(group=group, batch_records_max=batch_records_max, metrics_port=metrics_port)
     report = run_async(_consume(settings, until_caught_up=until_caught_up))
     if as_json:

@@ -18,8 +18,17 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from arc_eval_db.cli.local import directory_option, stack_in, start_stack
-from arc_eval_db.cli.running import command, console, json_option, print_json, print_table, progress, run_async
+from arc_eval_db.cli.local import stack_in, start_stack
+from arc_eval_db.cli.running import (
+    command,
+    console,
+    end_like_ctrl_c,
+    json_option,
+    print_json,
+    print_table,
+    progress,
+    run_async,
+)
 from arc_eval_db.consumers.kafka import LogReader
 from arc_eval_db.consumers.lag import measure_lag
 from arc_eval_db.consumers.settings import ConsumerSettings
@@ -68,7 +77,11 @@ class Figures:
     help="Puzzles; each is tried by two configurations.",
 )
 @click.option("--concurrency", type=click.IntRange(1, 1000), default=16, show_default=True, help="Sandboxes at a time.")
-@directory_option
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the demo's servers keep everything, until the next demo there.  [default: .arc-eval-db/demo]",
+)
 @json_option
 @command
 def demo(puzzles: int, concurrency: int, directory: Path | None, as_json: bool) -> None:
@@ -77,6 +90,7 @@ def demo(puzzles: int, concurrency: int, directory: Path | None, as_json: bool) 
     Starts a Kafka and a PostgreSQL of its own, lets a small agent with two configurations solve grid puzzles, each try
     a process of its own, and shows what the database then knows. Ends by itself and leaves nothing running.
     """
+    end_like_ctrl_c()
     example = _example_folder()
     stack = stack_in(directory or _default_directory())
     _start_anew(stack)
@@ -100,9 +114,14 @@ def _default_directory() -> Path:
 
 def _start_anew(stack: LocalStack) -> None:
     """The demo's stack keeps its rows for a look afterwards; the next demo begins without them."""
+    mark = stack.directory / "made-by-demo"
+    if stack.directory.is_dir() and any(stack.directory.iterdir()) and not mark.is_file():
+        raise DemoError(f"{stack.directory} holds something else than a demo; name another directory")
     stack.down()
     for name in ("kafka", "postgres"):
         shutil.rmtree(stack.directory / name, ignore_errors=True)
+    stack.directory.mkdir(parents=True, exist_ok=True)
+    mark.touch()
 
 
 def _example_folder() -> Path:

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from arc_eval_db.cli.main import EXIT_FOUND
-from arc_eval_db.cli.running import command, json_option, print_json, print_table, progress, run_async, shell_exports
+from arc_eval_db.cli.running import (
+    command,
+    end_like_ctrl_c,
+    json_option,
+    print_json,
+    print_table,
+    progress,
+    run_async,
+    shell_exports,
+)
 from arc_eval_db.consumers.kafka import TopicsAdmin
 from arc_eval_db.database import DatabaseSettings, Session
 from arc_eval_db.migrations import Migrator
@@ -42,6 +51,7 @@ def local() -> None:
 @command
 def up(directory: Path | None, as_json: bool) -> None:
     """Start both servers, make the topics, and migrate the database. Doing it twice is fine."""
+    end_like_ctrl_c()
     stack = stack_in(directory)
     status = start_stack(stack)
     if as_json:

@@ -20,6 +20,9 @@ def run() -> None:
         sys.exit(
             "arc-eval-db: the command line needs more packages; install them with: pip install 'arc-eval-db[consumers]'"
         )
-    from arc_eval_db.cli.commands import cli  # noqa: PLC0415
+    try:
+        from arc_eval_db.cli.commands import cli  # noqa: PLC0415
 
-    cli(prog_name="arc-eval-db")
+        cli(prog_name="arc-eval-db")
+    except KeyboardInterrupt:  # before a command has begun; commands end in their own way
+        sys.exit(EXIT_INTERRUPTED)

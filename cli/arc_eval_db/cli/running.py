@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import wraps
@@ -42,6 +43,12 @@ def command(function: Callable[P, T]) -> Callable[P, T]:
     return wrapper
 
 
+def end_like_ctrl_c() -> None:
+    """Let SIGTERM and SIGHUP end this command as Ctrl-C does: what it started is stopped."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+
+
 def run_async(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end, on uvloop where it is installed."""
     try:
@@ -67,7 +74,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows for people. Columns whose name ends in a colon-free word of figures are aligned by their content."""
+    """Print rows for people; columns of figures are aligned to the right."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     for index, column in enumerate(columns):
         figures = all(isinstance(row[index], int | float) or row[index] is None for row in rows)

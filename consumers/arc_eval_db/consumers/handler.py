@@ -81,10 +81,13 @@ def _refused(record: LogRecord, refusal: EventRefusedError) -> DeadLetter:
 
 def refused_by_database(batch: HandledBatch, refused: Iterable[RefusedEvent]) -> list[DeadLetter]:
     """The dead letters for events whose rows the database would not store."""
+    refused = list(refused)
+    if not refused:
+        return []
+    record_of = {id(logged): record for logged, record in zip(batch.events, batch.records, strict=True)}
     letters = []
     for refusal in refused:
-        position = next(index for index, logged in enumerate(batch.events) if logged is refusal.logged)
-        record = batch.records[position]
+        record = record_of[id(refusal.logged)]
         letters.append(
             DeadLetter(
                 partition=record.topic_partition,

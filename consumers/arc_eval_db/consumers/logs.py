@@ -12,17 +12,9 @@ from typing import Any
 
 import structlog
 
-_LEVELS = ("debug", "info", "warning", "error")
-
 
 def configure_logging(level: str = "info", *, as_json: bool | None = None) -> None:
-    """Send logs to standard error: as JSON lines, or readable where standard error is a terminal.
-
-    Raises:
-        ValueError: the level is not one of debug, info, warning, error.
-    """
-    if level.lower() not in _LEVELS:
-        raise ValueError(f"ARC_EVAL_LOG_LEVEL: must be one of {', '.join(_LEVELS)}")
+    """Send logs to standard error: as JSON lines, or readable where standard error is a terminal."""
     number = logging.getLevelNamesMapping()[level.upper()]
     if as_json is None:
         as_json = not sys.stderr.isatty()

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from arc_eval_db.writer import TopicPartition
 
+_TIMESTAMP_MS_MAX = 253_402_214_400_000
+"""The last day of the year 9999."""
+
 
 class LogRecord(NamedTuple):
     """One Kafka record, undecoded."""
@@ -27,5 +30,5 @@ class LogRecord(NamedTuple):
 
     @property
     def timestamp(self) -> datetime:
-        """`timestamp_ms` as a time; a record without one (-1) counts as of 1970."""
-        return datetime.fromtimestamp(max(self.timestamp_ms, 0) / 1000, UTC)
+        """`timestamp_ms` as a time; what is no time that can be expressed is the nearest that can."""
+        return datetime.fromtimestamp(min(max(self.timestamp_ms, 0), _TIMESTAMP_MS_MAX) / 1000, UTC)

@@ -16,7 +16,7 @@ from arc_eval_db.consumers.metrics import WorkerMetrics
 from arc_eval_db.consumers.records import LogRecord
 from arc_eval_db.consumers.settings import ConsumerSettings
 from arc_eval_db.consumers.sink import CommitReport, ExactlyOnceSink
-from arc_eval_db.database import DatabaseSettings, Session
+from arc_eval_db.database import BatchTooLargeError, DatabaseSettings, Session
 from arc_eval_db.errors import RetryableError
 from arc_eval_db.migrations import require_current_schema
 from arc_eval_db.schemas.topics import TopicNames
@@ -25,6 +25,12 @@ from arc_eval_db.writer import FencedError, OffsetRange, OffsetStore, TopicParti
 
 _BACKOFF_S_MIN = 0.25
 _KAFKA_COMMIT_INTERVAL_S = 5.0
+
+# Of the time that a stop may take, this share is the batch's; the rest is for leaving the group.
+_DRAIN_SHARE = 0.7
+
+# A fetch is answered within 100 ms, also where nothing is new; a busy broker or machine may take longer.
+_SILENCE_GRACE_S = 5.0
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("arc_eval_db.consumers")
 
@@ -95,6 +101,8 @@ class Worker:
         self._backoff = _Backoff(consumer.retry_backoff_s_max)
         self._stopping = asyncio.Event()
         self._positions: dict[TopicPartition, int] = {}
+        self._records_max = consumer.batch_records_max
+        self._session: Session | None = None
         self._targets: Mapping[TopicPartition, int] | None = None
         self._kafka_committed_at = 0.0
 
@@ -127,9 +135,12 @@ class Worker:
     async def _drain(self, consuming: asyncio.Task[None]) -> None:
         """After a stop, give the batch in hand its time, then end it: it will be read again."""
         await self._stopping.wait()
-        await asyncio.wait({consuming}, timeout=self._settings.drain_timeout_s)
+        await asyncio.wait({consuming}, timeout=self._settings.drain_timeout_s * _DRAIN_SHARE)
         if not consuming.done():
             log.warning("drain_timed_out", seconds=self._settings.drain_timeout_s)
+            if self._session is not None:
+                # First, as asyncpg would otherwise ask a database that does not answer to cancel the statement.
+                self._session.terminate()
             consuming.cancel()
 
     async def _run(self) -> None:
@@ -143,7 +154,7 @@ class Worker:
             except KafkaUnavailableError as error:
                 await self._pause(error, source=None)
             finally:
-                await source.close()
+                await source.close(self._settings.drain_timeout_s * (1 - _DRAIN_SHARE))
 
     async def _set_targets(self, source: GroupSource) -> None:
         if self._until_caught_up and self._targets is None:
@@ -154,57 +165,70 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 async with await Session.connect(self._database, application_name="arc-eval-db consumer") as session:
+                    self._session = session
                     await require_current_schema(session)
-                    # What a lost commit did is not known: the stored offsets say.
-                    source.forget_positions()
                     await self._consume_connected(source, session)
                     return
             except KafkaUnavailableError:
                 raise
+            except BatchTooLargeError as error:
+                self._records_max = max(1, self._records_max // 2)
+                await self._pause(error, source=source)
             except RetryableError as error:
                 await self._pause(error, source=source)
 
     async def _consume_connected(self, source: GroupSource, session: Session) -> None:
         while not self._stopping.is_set():
             await self._position(source, session)
-            records = await source.poll(self._settings.batch_records_max, self._settings.poll_timeout_s)
+            records = await source.poll(self._records_max, self._settings.poll_timeout_s)
             try:
                 if records:
                     await self._commit(session, records)
                     self._backoff.reset()
+                    self._records_max = min(2 * self._records_max, self._settings.batch_records_max)
                 else:
                     await self._skip_holes(source, session)
             except FencedError as error:
                 self.report.fenced += 1
                 self.metrics.count("arc_eval_consumer_fenced_total")
                 log.warning("batch_fenced", partitions=[str(partition) for partition in error.partitions])
-                source.forget_positions()
                 # Whoever moved them is at work on them: the group needs a moment to agree who that is.
                 await source.idle(_BACKOFF_S_MIN, self._stopping)
                 continue
-            self.metrics.set("arc_eval_consumer_progress_timestamp_seconds", time.time())
+            self._note_progress(source, committed=bool(records))
             await self._commit_to_kafka(source)
             if await self._is_caught_up(session):
                 log.info("caught_up", group=self._settings.group)
                 self.report.caught_up = True
-                return
+                break
         await self._commit_to_kafka(source, force=True)
 
     async def _position(self, source: GroupSource, session: Session) -> None:
-        """Send newly assigned partitions to where the database says the group stands."""
+        """Send newly assigned partitions to where the database says the group stands, and forget lost ones."""
+        assigned = set(source.assigned())
+        for lost in self._positions.keys() - assigned:
+            del self._positions[lost]
+        self.metrics.set("arc_eval_consumer_assigned_partitions", len(assigned))
         new = source.unpositioned()
         if not new:
             return
         stored = await self._offsets.read(session, new)
         if unseen := [partition for partition in new if partition not in stored]:
-            bounds = await source.bounds()
+            bounds = await source.bounds(unseen)
             await self._offsets.start_at(session, {partition: bounds[partition].start for partition in unseen})
             stored = await self._offsets.read(session, new)
-        assigned = set(source.assigned())
-        self._positions = {p: offset for p, offset in (self._positions | stored).items() if p in assigned}
+        self._positions |= stored
         source.seek(stored)
-        self.metrics.set("arc_eval_consumer_assigned_partitions", len(assigned))
         log.info("partitions_positioned", offsets={str(partition): offset for partition, offset in stored.items()})
+
+    def _note_progress(self, source: GroupSource, *, committed: bool) -> None:
+        """Nothing to read is progress only as long as the broker says so."""
+        # Partitions with records at hand are not asked for more: their silence says nothing.
+        silent_s = 0.0 if committed else source.silent_s()
+        if silent_s > self._kafka.request_timeout_ms / 1000 + _SILENCE_GRACE_S:
+            raise KafkaUnavailableError(f"Kafka has not answered a fetch for {silent_s:.0f} s")
+        if silent_s < _SILENCE_GRACE_S:
+            self.metrics.set("arc_eval_consumer_progress_timestamp_seconds", time.time())
 
     async def _commit(self, session: Session, polled: Mapping[TopicPartition, list[LogRecord]]) -> None:
         started = time.monotonic()

@@ -41,9 +41,9 @@ class Topic:
             "cleanup.policy": "delete",
             "retention.ms": str(self.retention_ms),
             "max.message.bytes": str(RECORD_BYTES_MAX),
-            # Sandboxes stamp records with the event's own time, which a spool may deliver days late.
-            "message.timestamp.type": "CreateTime",
-            "message.timestamp.before.max.ms": str(365 * DAY_MS),
+            # By the broker's clock. By the sandboxes', an event that arrives late would be deleted before it was read,
+            # and one with a wrong clock would be refused. The event's own time is in the event.
+            "message.timestamp.type": "LogAppendTime",
         }
 
 

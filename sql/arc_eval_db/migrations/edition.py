@@ -44,6 +44,8 @@ async def prepare_server(session: Session, edition: Edition) -> None:
     if not await session.fetch_value("SELECT true FROM pg_available_extensions WHERE name = 'vector'"):
         raise UnsupportedServerError("the extension pgvector is not installed on the server (failure patterns need it)")
     if edition is Edition.TIMESCALEDB:
+        if not await session.fetch_value("SELECT true FROM pg_available_extensions WHERE name = 'timescaledb'"):
+            raise UnsupportedServerError("the extension timescaledb is not installed on the server")
         await session.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
         installed = str(await session.fetch_value("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'"))
         major, minor = (int(part) for part in installed.split(".")[:2])

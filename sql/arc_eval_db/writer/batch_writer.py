@@ -70,7 +70,11 @@ class BatchWriter:
     async def _insert_new(self, session: Session, table: str, rows: Sequence[Row]) -> int:
         staging = f"staging_{table}"
         columns = ", ".join(COLUMNS[table])
-        await session.execute(f"CREATE TEMP TABLE IF NOT EXISTS {staging} (LIKE {table}) ON COMMIT DELETE ROWS")
+        # Only the columns that are written: a later migration may have added one that must not be null.
+        await session.execute(
+            f"CREATE TEMP TABLE IF NOT EXISTS {staging} ON COMMIT DELETE ROWS"  # noqa: S608 - names from COLUMNS
+            f" AS SELECT {columns} FROM {table} WITH NO DATA"
+        )
         await session.execute(f"TRUNCATE {staging}")
         await session.copy(staging, COLUMNS[table], rows)
         tag = await session.execute(

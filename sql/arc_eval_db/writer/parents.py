@@ -34,7 +34,7 @@ class _Execution:
 
 @dataclass(slots=True)
 class _Version:
-    configuration_id: UUID | None = None
+    configuration_name: str | None = None
     content_hash: str | None = None
     content: str | None = None
 
@@ -61,16 +61,18 @@ class Parents:
 
     def add_mentioned(self, event: Event) -> _Execution:
         """Parents of which an event only has the ids."""
+        data = event.data
+        # For every event, not for every execution: nothing keeps two events of one from naming two configurations.
+        if data.configuration_version_id not in self.versions:
+            self.versions[data.configuration_version_id] = _Version()
+        self.scenarios.setdefault(data.scenario_id, None)
+        if data.simulation_id is not None:
+            self.simulations.setdefault(data.simulation_id, None)
         execution = self.executions.get(event.subject)
         if execution is None:
-            data = event.data
             execution = self.executions[event.subject] = _Execution(
                 data.configuration_version_id, data.scenario_id, data.simulation_id
             )
-            self.versions.setdefault(data.configuration_version_id, _Version())
-            self.scenarios.setdefault(data.scenario_id, None)
-            if data.simulation_id is not None:
-                self.simulations.setdefault(data.simulation_id, None)
         return execution
 
     def add_started(self, event: StartedEvent) -> None:
@@ -107,8 +109,8 @@ class Parents:
         data = event.data
         version = self.versions[data.configuration_version_id]
         if data.configuration_name is not None:
-            version.configuration_id = ids.configuration_id(data.configuration_name)
-            self.configurations[version.configuration_id] = data.configuration_name
+            version.configuration_name = data.configuration_name
+            self.configurations[ids.configuration_id(data.configuration_name)] = data.configuration_name
         if data.configuration is not None and version.content is None:
             version.content = orjson.dumps(data.configuration).decode()
             version.content_hash = ids.configuration_hash(data.configuration)

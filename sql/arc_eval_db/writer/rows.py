@@ -50,7 +50,7 @@ COLUMNS = MappingProxyType(
         "tool_usage": (*_COMMON, "tool", "success", "duration_ms", "error", "arguments", "result_bytes", *_LOG),
     }
 )
-"""The event tables and their columns. Every writer takes the tables in this order, so that two cannot deadlock."""
+"""The event tables and their columns, in the order in which every writer takes the tables."""
 
 _CONTEXT_FIELDS = {"configuration_version_id", "scenario_id", "simulation_id"}
 

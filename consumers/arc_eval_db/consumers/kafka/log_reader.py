@@ -15,7 +15,7 @@ from arc_eval_db.consumers.records import LogRecord
 from arc_eval_db.settings import KafkaSettings
 from arc_eval_db.writer import OffsetRange, TopicPartition
 
-_STOP_TIMEOUT_S = 5.0
+STOP_TIMEOUT_S = 5.0
 _POLL_MS = 500
 
 
@@ -33,7 +33,11 @@ class LogReader:
     def __init__(self, settings: KafkaSettings, *, client_id: str = "arc-eval-db-reader") -> None:
         self._timeout_s = settings.request_timeout_ms / 1000
         self._consumer = aiokafka.AIOKafkaConsumer(
-            **settings.client_options(), client_id=client_id, auto_offset_reset="none", enable_auto_commit=False
+            **settings.client_options(),
+            client_id=client_id,
+            auto_offset_reset="none",
+            enable_auto_commit=False,
+            isolation_level="read_committed",
         )
 
     async def __aenter__(self) -> Self:
@@ -104,13 +108,15 @@ async def read_bounds(
         async with asyncio.timeout(timeout_s):
             starts = await consumer.beginning_offsets(native)
             ends = await consumer.end_offsets(native)
+        if missing := [key for key in native if key not in starts or key not in ends]:
+            raise aiokafka.errors.UnknownTopicOrPartitionError(str(missing))
     return {partition: LogBounds(starts[key], ends[key]) for partition, key in zip(partitions, native, strict=True)}
 
 
-async def stop(consumer: aiokafka.AIOKafkaConsumer) -> None:
+async def stop(consumer: aiokafka.AIOKafkaConsumer, timeout_s: float = STOP_TIMEOUT_S) -> None:
     """Close a consumer within a deadline; aiokafka's own stop can hang (aio-libs/aiokafka#773)."""
     with contextlib.suppress(aiokafka.errors.KafkaError, OSError, TimeoutError):
-        await asyncio.wait_for(consumer.stop(), _STOP_TIMEOUT_S)
+        await asyncio.wait_for(consumer.stop(), timeout_s)
 
 
 def to_record(message: Any) -> LogRecord:

@@ -12,7 +12,14 @@ import aiokafka
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError
 
 from arc_eval_db.consumers.kafka.errors import MissingTopicsError, translated_errors
-from arc_eval_db.consumers.kafka.log_reader import LogBounds, read_bounds, read_partitions, stop, to_record
+from arc_eval_db.consumers.kafka.log_reader import (
+    STOP_TIMEOUT_S,
+    LogBounds,
+    read_bounds,
+    read_partitions,
+    stop,
+    to_record,
+)
 from arc_eval_db.consumers.records import LogRecord
 from arc_eval_db.consumers.settings import ConsumerSettings
 from arc_eval_db.settings import KafkaSettings
@@ -36,7 +43,8 @@ class GroupSource:
         self._timeout_s = kafka.request_timeout_ms / 1000
         self._settings = consumer
         self._topics = list(topics)
-        self._positioned: set[aiokafka.TopicPartition] = set()
+        self._positioned: dict[aiokafka.TopicPartition, float] = {}
+        """When each partition was given its position, in milliseconds of Unix time."""
         self._consumer = aiokafka.AIOKafkaConsumer(
             **kafka.client_options(),
             group_id=consumer.group,
@@ -44,6 +52,7 @@ class GroupSource:
             client_id="arc-eval-db-consumer",
             auto_offset_reset="none",
             enable_auto_commit=False,
+            isolation_level="read_committed",
             session_timeout_ms=int(consumer.session_timeout_s * 1000),
             heartbeat_interval_ms=int(consumer.session_timeout_s * 1000 / 10),
             max_partition_fetch_bytes=consumer.partition_fetch_bytes_max,
@@ -67,13 +76,13 @@ class GroupSource:
         with translated_errors("joining the group"):
             self._consumer.subscribe(self._topics, listener=_PauseListener(self))
 
-    async def close(self) -> None:
+    async def close(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """Leave the group, within a deadline."""
-        await stop(self._consumer)
+        await stop(self._consumer, timeout_s)
 
     def unpositioned(self) -> list[TopicPartition]:
         """Assigned partitions that wait for `seek`."""
-        return sorted(_ours(partition) for partition in self._consumer.assignment() - self._positioned)
+        return sorted(_ours(partition) for partition in self._consumer.assignment() - self._positioned.keys())
 
     def assigned(self) -> list[TopicPartition]:
         """The partitions that the group has given to this member."""
@@ -86,17 +95,12 @@ class GroupSource:
             with contextlib.suppress(aiokafka.errors.IllegalStateError):  # revoked meanwhile
                 self._consumer.seek(partition, offset)
                 self._consumer.resume(partition)
-                self._positioned.add(partition)
+                self._positioned[partition] = time.time() * 1000
 
-    def forget_positions(self, partitions: Iterable[TopicPartition] | None = None) -> None:
-        """Pause partitions (by default all) until they are given a position again."""
-        if partitions is None:
-            dropped = set(self._consumer.assignment())
-        else:
-            dropped = {aiokafka.TopicPartition(ours.topic, ours.partition) for ours in partitions}
-        self._positioned -= dropped
-        with contextlib.suppress(aiokafka.errors.IllegalStateError):
-            self._consumer.pause(*(dropped & self._consumer.assignment()))
+    def forget_positions(self) -> None:
+        """Pause all partitions until they are given a position again."""
+        self._positioned.clear()
+        self._consumer.pause(*self._consumer.assignment())
 
     async def poll(self, records_max: int, timeout_s: float) -> dict[TopicPartition, list[LogRecord]]:
         """Records of positioned partitions, in the order of their offsets; empty when none came in time."""
@@ -116,11 +120,23 @@ class GroupSource:
         """The offset after the last record that `poll` gave of each positioned partition, holes behind it included."""
         positions = {}
         with translated_errors("asking for positions"):
-            for partition in self._positioned & self._consumer.assignment():
+            for partition in self._positioned.keys() & self._consumer.assignment():
                 positions[_ours(partition)] = await asyncio.wait_for(
                     self._consumer.position(partition), self._timeout_s
                 )
         return positions
+
+    def silent_s(self) -> float:
+        """How long the broker has not answered for some positioned partition; it answers also where nothing is new.
+
+        A client whose broker is gone, or that stopped fetching, hands out nothing and raises nothing: only this shows.
+        """
+        heard = [
+            max(since, self._consumer.last_poll_timestamp(partition) or 0)
+            for partition, since in self._positioned.items()
+            if partition in self._consumer.assignment()
+        ]
+        return max(0.0, time.time() - min(heard) / 1000) if heard else 0.0
 
     async def idle(self, seconds: float, stopping: asyncio.Event) -> None:
         """Stay in the group without records: a member that does not poll for five minutes is thrown out."""
@@ -130,9 +146,11 @@ class GroupSource:
             await self.poll(1, min(left, self._settings.poll_timeout_s))
             self.forget_positions()
 
-    async def bounds(self) -> dict[TopicPartition, LogBounds]:
-        """Where each partition of the topics starts and ends, whoever consumes it."""
-        return await read_bounds(self._consumer, await self._partitions(), self._timeout_s)
+    async def bounds(self, partitions: Sequence[TopicPartition] | None = None) -> dict[TopicPartition, LogBounds]:
+        """Where partitions start and end: by default all of the topics, whoever consumes them."""
+        if partitions is None:
+            partitions = await self._partitions()
+        return await read_bounds(self._consumer, partitions, self._timeout_s)
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
         """Tell Kafka how far the group is, for tools that only look there. Best effort: False when it did not work."""

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.errors import InvalidTimestampError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from arc_eval_db.producers.outbox import OutgoingRecord
 from arc_eval_db.producers.transports.base import TransportError
@@ -15,6 +15,9 @@ from arc_eval_db.schemas.topics import RECORD_BYTES_MAX
 from arc_eval_db.settings import KafkaSettings
 
 _STOP_TIMEOUT_S = 0.2
+
+# What no broker of the cluster will ever take, however often it is sent; it must not hold up what is behind it.
+_REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError)
 
 
 class KafkaTransport:
@@ -55,7 +58,7 @@ class KafkaTransport:
             raise TransportError(f"Kafka did not take the events: {type(error).__name__}") from error
         refused = []
         for position, result in enumerate(results):
-            if isinstance(result, MessageSizeTooLargeError | RecordListTooLargeError):
+            if isinstance(result, _REFUSED):
                 refused.append(position)
             elif isinstance(result, BaseException):
                 raise TransportError(f"Kafka did not take the events: {type(result).__name__}") from result
