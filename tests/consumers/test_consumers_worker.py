@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +23,12 @@ from arc_eval_db.consumers import (
     measure_lag,
 )
 from arc_eval_db.consumers.kafka import GroupSource, LogReader
-from arc_eval_db.consumers.kafka.errors import KafkaUnavailableError, MissingTopicsError, OffsetOutOfRangeError
+from arc_eval_db.consumers.kafka.errors import (
+    KafkaUnavailableError,
+    MissingTopicsError,
+    OffsetOutOfRangeError,
+    UnreadableRecordError,
+)
 from arc_eval_db.consumers.worker import _Backoff
 from arc_eval_db.database import BatchTooLargeError, DatabaseSettings, DatabaseUnavailableError, Session
 from arc_eval_db.migrations.runner import SchemaOutdatedError
@@ -34,6 +41,26 @@ from support.events import event, lifecycle
 from support.proxy import TcpProxy
 
 pytestmark = [pytest.mark.database, pytest.mark.kafka]
+
+
+PRODUCE_A_NAME_THAT_IS_NOT_TEXT = """
+import asyncio, json, sys
+import aiokafka
+
+class NotText(str):
+    def encode(self, *_):
+        return b"\\xff\\xfe"
+
+async def main(servers, topic, values):
+    producer = aiokafka.AIOKafkaProducer(bootstrap_servers=servers)
+    await producer.start()
+    for number, value in enumerate(values):
+        headers = [(NotText("xx"), b"1")] if number == 17 else []
+        await producer.send_and_wait(topic, value.encode(), partition=number % 2, headers=headers)
+    await producer.stop()
+
+asyncio.run(main(*sys.argv[1:], json.load(sys.stdin)))
+"""
 
 
 async def send(settings: KafkaSettings, events: Sequence[dict[str, Any]]) -> None:
@@ -398,6 +425,27 @@ async def test_an_offset_that_the_log_no_longer_holds_stops_loudly(
     await OffsetStore(group).start_at(session, partitions)
     with pytest.raises(OffsetOutOfRangeError, match="no longer holds the stored offset"):
         await asyncio.wait_for(Worker(kafka_settings, database, consumer_settings(group)).run(), 30)
+
+
+async def test_a_record_that_the_client_cannot_read_stops_loudly(
+    kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
+) -> None:
+    """aiokafka raises in the middle of handing records out, and loses what it had drained from other partitions."""
+    topic = TopicNames(kafka_settings.topic_prefix).of_type(TOOL_USED)
+    values = [orjson.dumps(event(TOOL_USED)).decode() for _ in range(20)]
+    producing = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", PRODUCE_A_NAME_THAT_IS_NOT_TEXT, kafka_settings.bootstrap_servers or "", topic),
+        # The extension refuses to write such names; others' clients do not.
+        env={**os.environ, "AIOKAFKA_NO_EXTENSIONS": "1"},
+        stdin=asyncio.subprocess.PIPE,
+    )
+    await producing.communicate(orjson.dumps(values))
+    assert producing.returncode == 0
+    worker = Worker(kafka_settings, database, consumer_settings(group), until_caught_up=True)
+    with pytest.raises(UnreadableRecordError, match=rf"{topic}/1 cannot be read from offset 8 on"):
+        await asyncio.wait_for(worker.run(), 60)
+    stored = await OffsetStore(group).read(session, [TopicPartition(topic, 0), TopicPartition(topic, 1)])
+    assert await count(session) == sum(stored.values()), "what was committed is what the offsets say"
 
 
 async def test_two_workers_share_the_partitions(

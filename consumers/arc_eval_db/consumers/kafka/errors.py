@@ -22,6 +22,10 @@ class OffsetOutOfRangeError(FatalError):
     """The log no longer holds the offset that the group stands at."""
 
 
+class UnreadableRecordError(FatalError):
+    """The Kafka client cannot take a record apart, nor any other of the same batch of its producer."""
+
+
 class MissingTopicsError(FatalError):
     """Topics are missing; run `arc-eval-db topics create`."""
 

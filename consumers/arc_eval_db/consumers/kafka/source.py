@@ -11,7 +11,7 @@ from typing import Any
 import aiokafka
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError
 
-from arc_eval_db.consumers.kafka.errors import MissingTopicsError, translated_errors
+from arc_eval_db.consumers.kafka.errors import MissingTopicsError, UnreadableRecordError, translated_errors
 from arc_eval_db.consumers.kafka.log_reader import (
     STOP_TIMEOUT_S,
     LogBounds,
@@ -30,6 +30,7 @@ _METADATA_MAX_AGE_MS = 30_000
 _COMMIT_TIMEOUT_S = 3.0
 _MIN_BYTES = 1
 _MAX_WAIT_MS = 100
+_REFETCH_MS = 500
 
 
 class GroupSource:
@@ -110,11 +111,30 @@ class GroupSource:
             except NoOffsetForPartitionError:
                 # An assigned partition has no offset in Kafka. It will get its position from the database.
                 return {}
+            except UnicodeDecodeError as error:
+                # aiokafka decodes the names of headers while it hands records out. What it had drained from other
+                # partitions is lost with the exception, so this client must not be asked again.
+                raise UnreadableRecordError(await self._unreadable_place()) from error
         return {
             _ours(partition): [to_record(message) for message in messages]
             for partition, messages in batches.items()
             if messages and partition in self._positioned
         }
+
+    async def _unreadable_place(self) -> str:
+        """Where the record is: the partitions are fetched again, one after the other and record by record."""
+        for partition in self._positioned.keys() & self._consumer.assignment():
+            self._consumer.seek(partition, await self._consumer.position(partition))
+            try:
+                while await self._consumer.getmany(partition, timeout_ms=_REFETCH_MS, max_records=1):
+                    pass
+            except UnicodeDecodeError:
+                offset = await self._consumer.position(partition)
+                return (
+                    f"{_ours(partition)} cannot be read from offset {offset} on: a record there has a header whose "
+                    "name is not UTF-8. Nothing after it was written; find out who sends such records"
+                )
+        return "a record has a header whose name is not UTF-8; it was not found again"
 
     async def positions(self) -> dict[TopicPartition, int]:
         """The offset after the last record that `poll` gave of each positioned partition, holes behind it included."""
