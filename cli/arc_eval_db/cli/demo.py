@@ -42,6 +42,9 @@ from arc_eval_db.sql import queries
 if TYPE_CHECKING:
     from arc_eval_db.local import LocalStack
 
+# Sixteen processes that start on a few cores, with a broker that has just begun: more than the usual two seconds.
+_SANDBOX_SETTINGS = {"ARC_EVAL_CLOSE_TIMEOUT_S": "30"}
+
 _CATCH_UP_TIMEOUT_S = 60.0
 _POLL_S = 0.2
 _STOP_TIMEOUT_S = 15.0
@@ -61,7 +64,10 @@ class Figures:
     failures: list[Mapping[str, Any]]
     executions: int
     ended: int
+    emitted: int
+    """Events that the executions numbered, as their terminal events say."""
     events: int
+    """Of these, the ones in the database."""
     dead_letters: int
     sandbox_seconds: float
     catch_up_seconds: float
@@ -151,7 +157,7 @@ async def _run(
                 puzzles,
                 concurrency=concurrency,
                 simulation=simulation,
-                environment=environment,
+                environment={**environment, **_SANDBOX_SETTINGS},
                 on_finish=finished,
                 command=(sys.executable, str(example)),
             )
@@ -218,6 +224,7 @@ async def _figures(
             failures=[dict(row) for row in await session.fetch(statements["failures_by_configuration"], simulation_id)],
             executions=counts["executions"],
             ended=counts["ended"],
+            emitted=events["emitted"],
             events=events["events"],
             dead_letters=events["dead_letters"],
             sandbox_seconds=sandbox_seconds,
@@ -253,11 +260,10 @@ def _show(figures: Figures, directory: Path) -> None:
     click.echo()
     print_table("failures", ("configuration", "kind", "failures"), [tuple(row.values()) for row in figures.failures])
     rate = figures.events / figures.sandbox_seconds
-    click.echo(
-        f"\n{figures.events:,} events in {figures.sandbox_seconds:.1f} s ({rate:,.0f} a second), "
-        f"{figures.dead_letters} dead letters; the last one was in the database {figures.catch_up_seconds:.1f} s after "
-        f"the last sandbox ended; lag {figures.lag_messages}"
-    )
+    took = f"{figures.sandbox_seconds:.1f} s ({rate:,.0f} a second)"
+    click.echo(f"\n{figures.emitted:,} events emitted, {figures.events:,} in the database, in {took}")
+    click.echo(f"{figures.dead_letters} dead letters, {figures.lag_messages} messages behind", nl=False)
+    click.echo(f"; the last was there {figures.catch_up_seconds:.1f} s after the last sandbox ended")
     stack = f"--directory {os.path.relpath(directory)}"
     us = _command_name()
     look = "SELECT time, status, score, cost_usd FROM outcomes LIMIT 10"
