@@ -21,7 +21,7 @@ def run() -> None:
             "arc-eval-db: the command line needs more packages; install them with: pip install 'arc-eval-db[consumers]'"
         )
     try:
-        from arc_eval_db.cli.commands import cli  # noqa: PLC0415
+        from arc_eval_db.cli.commands import cli  # noqa: PLC0415 - only after the check above
 
         cli(prog_name="arc-eval-db")
     except KeyboardInterrupt:  # before a command has begun; commands end in their own way

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -52,7 +53,7 @@ def end_like_ctrl_c() -> None:
 def run_async(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end, on uvloop where it is installed."""
     try:
-        import uvloop  # noqa: PLC0415
+        import uvloop  # noqa: PLC0415 - not to be had everywhere
     except ImportError:
         return asyncio.run(work)
     return uvloop.run(work)
@@ -108,6 +109,4 @@ def progress(message: str) -> None:
 
 def shell_exports(environment: Mapping[str, str]) -> str:
     """Lines that a POSIX shell can evaluate."""
-    import shlex  # noqa: PLC0415
-
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items())
