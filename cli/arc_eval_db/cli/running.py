@@ -44,9 +44,12 @@ def command(function: Callable[P, T]) -> Callable[P, T]:
     return wrapper
 
 
+_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
 def end_like_ctrl_c() -> None:
     """Let SIGTERM and SIGHUP end this command as Ctrl-C does: what it started is stopped."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _ENDING_SIGNALS:
         signal.signal(number, signal.default_int_handler)
 
 
@@ -55,8 +58,23 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
     try:
         import uvloop  # noqa: PLC0415 - not to be had everywhere
     except ImportError:
-        return asyncio.run(work)
-    return uvloop.run(work)
+        return asyncio.run(_cancelled_by_signals(work))
+    return uvloop.run(_cancelled_by_signals(work))
+
+
+async def _cancelled_by_signals(work: Coroutine[Any, Any, T]) -> T:
+    """Where `end_like_ctrl_c` is in force: an exception raised wherever a loop happens to be can get lost there."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    taken = [number for number in _ENDING_SIGNALS if signal.getsignal(number) is signal.default_int_handler]
+    for number in taken:
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        return await work
+    finally:
+        for number in taken:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.default_int_handler)
 
 
 def kafka_settings() -> KafkaSettings:
