@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-EXIT_OK = 0
 EXIT_FAILED = 1
 """The operation failed; standard error says why and what to do next."""
 EXIT_FOUND = 3

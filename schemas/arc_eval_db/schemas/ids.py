@@ -40,11 +40,6 @@ def uuid7() -> uuid.UUID:
     return uuid.UUID(int=(milliseconds & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | randomness)
 
 
-def new_event_id() -> EventId:
-    """A fresh event id."""
-    return EventId(uuid7())
-
-
 def new_execution_id() -> ExecutionId:
     """A fresh execution id."""
     return ExecutionId(uuid7())

@@ -92,8 +92,9 @@ async def read_partitions(
 ) -> list[TopicPartition]:
     """Ask the brokers for the partitions of those topics that exist, in order."""
     with translated_errors("looking up topics"):
-        # The consumer's own `topics()` asks the same and gives back names only; what it knows of partitions may be old.
-        metadata = await asyncio.wait_for(consumer._client.fetch_all_metadata(), timeout_s)  # noqa: SLF001
+        # What the consumer itself knows of partitions may be old.
+        fresh = consumer._client.fetch_all_metadata()  # noqa: SLF001 - its `topics()` asks this, and gives back names only
+        metadata = await asyncio.wait_for(fresh, timeout_s)
     return sorted(
         TopicPartition(topic, number) for topic in topics for number in metadata.partitions_for_topic(topic) or ()
     )
