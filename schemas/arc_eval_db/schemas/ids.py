@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NewType
 
@@ -23,6 +24,7 @@ SimulationId = NewType("SimulationId", uuid.UUID)
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "arc-eval-db")
 
 _NS_PER_MS = 1_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NotCanonicalError(PoisonError):
@@ -38,6 +40,18 @@ def uuid7() -> uuid.UUID:
     fraction = (nanoseconds << 12) // _NS_PER_MS
     randomness = int.from_bytes(os.urandom(8)) & 0x3FFF_FFFF_FFFF_FFFF
     return uuid.UUID(int=(milliseconds & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | randomness)
+
+
+def time_of(identifier: uuid.UUID) -> datetime:
+    """The moment in a UUIDv7, to the microsecond as `uuid7` writes it; to the millisecond in those of others.
+
+    Raises:
+        ValueError: not a UUIDv7.
+    """
+    if identifier.version != 7:
+        raise ValueError("not a UUIDv7")
+    milliseconds, fraction = identifier.int >> 80, identifier.int >> 64 & 0xFFF
+    return _EPOCH + timedelta(milliseconds=milliseconds, microseconds=fraction * 1000 >> 12)
 
 
 def new_execution_id() -> ExecutionId:

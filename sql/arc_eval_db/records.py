@@ -1,0 +1,190 @@
+"""Records of programs that write without Kafka: the same events, checked by the same parser.
+
+Idempotent by `event_id`: the same id again is the same row, also from another process, as long as `time` is the same.
+Without `time` it is the moment in the id, so whoever repeats a call has to keep nothing but the id.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from arc_eval_db.schemas import ids
+from arc_eval_db.schemas.events import Event
+from arc_eval_db.schemas.parsing import parse_event
+from arc_eval_db.schemas.refusals import EventRefusedError, RefusalReason
+from arc_eval_db.schemas.status import ExecutionStatus
+from arc_eval_db.schemas.text import replace_nul
+from arc_eval_db.schemas.topics import COMPLETED, FAILURE_RECORDED, STARTED, TOOL_USED
+
+DEFAULT_SOURCE = "/clients/arc-eval-db"
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionReference:
+    """An execution and what every row about it says."""
+
+    execution_id: UUID
+    configuration_version_id: UUID
+    scenario_id: UUID
+    simulation_id: UUID | None = None
+
+    @classmethod
+    def of(cls, event: Event) -> ExecutionReference:
+        """The execution that an event belongs to."""
+        data = event.data
+        return cls(event.subject, data.configuration_version_id, data.scenario_id, data.simulation_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What a record says about itself."""
+
+    event_id: UUID | None = None
+    """A UUIDv7; by default a new one. The same id again is the same record."""
+    time: datetime | None = None
+    """When it happened, with its offset from UTC; by default the moment in `event_id`."""
+    sequence: int = 0
+    """Its place among the execution's events, counted from 1; 0 where nobody counts."""
+    source: str = DEFAULT_SOURCE
+    """A URI reference to what wrote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionStart:
+    """An agent began to work on a scenario."""
+
+    scenario: str
+    configuration: Mapping[str, Any] | UUID
+    """The content, or the id of a version that is known already."""
+    simulation: str | None = None
+    configuration_name: str | None = None
+    """Groups versions of one configuration; by default `configuration["name"]`, if that is text."""
+    attempt: int = 1
+    metadata: Mapping[str, Any] | None = None
+    execution_id: UUID | None = None
+    """A UUIDv7; by default a new one."""
+    envelope: Envelope = Envelope()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an execution ended."""
+
+    execution: ExecutionReference
+    status: ExecutionStatus | str
+    score: float | None = None
+    duration_ms: float | None = None
+    cost_usd: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    error_kind: str | None = None
+    error_message: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    envelope: Envelope = Envelope()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """One use of a tool."""
+
+    execution: ExecutionReference
+    tool: str
+    success: bool
+    duration_ms: float | None = None
+    error: str | None = None
+    arguments: Mapping[str, Any] | None = None
+    result_bytes: int | None = None
+    envelope: Envelope = Envelope()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Something that went wrong inside an execution, which may have gone on."""
+
+    execution: ExecutionReference
+    kind: str
+    message: str
+    details: Mapping[str, Any] | None = None
+    envelope: Envelope = Envelope()
+
+
+Record = ExecutionStart | Outcome | ToolUse | Failure
+
+_TYPES = {ExecutionStart: STARTED, Outcome: COMPLETED, ToolUse: TOOL_USED, Failure: FAILURE_RECORDED}
+
+
+def event_of(record: Record) -> Event:
+    """The event that a record is.
+
+    Raises:
+        EventRefusedError: a value does not fit; the detail names the field and never shows the value.
+    """
+    envelope = record.envelope
+    try:
+        if isinstance(record, ExecutionStart):
+            execution_id, data = record.execution_id or ids.uuid7(), _started(record)
+        else:
+            execution_id, data = record.execution.execution_id, _about(record)
+        event_id = envelope.event_id or ids.uuid7()
+        document = {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": envelope.source,
+            "type": _TYPES[type(record)],
+            "subject": execution_id,
+            "time": envelope.time or ids.time_of(event_id),
+            "sequence": f"{envelope.sequence:010d}",
+            "data": {name: value for name, value in data.items() if value is not None},
+        }
+        raw = orjson.dumps(document, option=orjson.OPT_UTC_Z)
+    except ids.NotCanonicalError as error:
+        raise EventRefusedError(RefusalReason.INVALID_DATA, str(error), event_id=envelope.event_id) from error
+    except (TypeError, ValueError, RecursionError) as error:
+        detail = f"cannot be written as JSON ({type(error).__name__})"
+        raise EventRefusedError(RefusalReason.INVALID_DATA, detail, event_id=envelope.event_id) from error
+    return parse_event(replace_nul(raw)[0] if b"\\" in raw else raw)
+
+
+def _started(record: ExecutionStart) -> dict[str, Any]:
+    content = None if isinstance(record.configuration, UUID) else dict(record.configuration)
+    name = record.configuration_name
+    if name is None and content is not None and isinstance(content.get("name"), str):
+        name = content["name"]
+    return {
+        "configuration_version_id": record.configuration if content is None else ids.configuration_version_id(content),
+        "scenario_id": ids.scenario_id(record.scenario),
+        "simulation_id": None if record.simulation is None else ids.simulation_id(record.simulation),
+        "scenario": record.scenario,
+        "simulation": record.simulation,
+        "configuration_name": name,
+        "configuration": content,
+        "attempt": record.attempt,
+        "metadata": record.metadata,
+    }
+
+
+_NOT_DATA = ("execution", "envelope")
+
+
+def _about(record: Outcome | ToolUse | Failure) -> dict[str, Any]:
+    execution = record.execution
+    fields = {name: getattr(record, name) for name in record.__slots__ if name not in _NOT_DATA}
+    for name, value in fields.items():
+        # JSON has no such number, and orjson would write null: a measurement would silently become none.
+        if isinstance(value, float) and not math.isfinite(value):
+            raise EventRefusedError(
+                RefusalReason.INVALID_DATA, f"data.{name}: must be finite", event_id=record.envelope.event_id
+            )
+    return {
+        "configuration_version_id": execution.configuration_version_id,
+        "scenario_id": execution.scenario_id,
+        "simulation_id": execution.simulation_id,
+        **fields,
+    }
