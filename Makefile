@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 FOLDERS := schemas producers sql consumers replay local cli tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-timescaledb check coverage format lint types imports schema lock clean
+.PHONY: help install demo test test-timescaledb check coverage bench-views bench-storage bench-recorder pictures format lint types imports schema lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 install: $(VENV)/.installed ## set up .venv, with arc-eval-db in its bin, and what the embedded stack needs
 
@@ -37,6 +37,13 @@ coverage: install ## the tests, with at least 90 % of the package covered
 	$(MAKE) test COVERAGE=1
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=90
+
+bench-views bench-storage bench-recorder: install ## how fast, how small (docs/performance.md): make bench-views DATABASE_URL=postgresql://...
+	@test -n "$(DATABASE_URL)" || { echo "name the server: make $@ DATABASE_URL=postgresql://user:password@host:port/postgres"; exit 2; }
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.$(@:bench-%=%) --url "$(DATABASE_URL)" $(BENCH_ARGUMENTS)
+
+pictures: install ## draw the pictures of docs/views.md again: make pictures DATABASE_URL=postgresql://...
+	PYTHONPATH=tests $(BIN)/python -m support.pictures "$(DATABASE_URL)"
 
 format: install ## format the code
 	$(BIN)/ruff check --fix $(FOLDERS)

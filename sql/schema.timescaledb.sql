@@ -205,6 +205,12 @@ CREATE TABLE simulations (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT simulations_pkey PRIMARY KEY (id)
 );
+CREATE TABLE storage_policies (
+    relation text NOT NULL,
+    compress_after interval,
+    drop_after interval,
+    CONSTRAINT storage_policies_pkey PRIMARY KEY (relation)
+);
 CREATE TABLE tool_usage (
     time timestamp with time zone NOT NULL,
     event_id uuid NOT NULL,
@@ -225,12 +231,14 @@ CREATE TABLE tool_usage (
 CREATE INDEX configuration_versions_configuration_id_idx ON configuration_versions USING btree (configuration_id);
 CREATE INDEX consumer_lag_samples_consumer_group_idx ON consumer_lag_samples USING btree (consumer_group, topic, partition, "time" DESC);
 CREATE INDEX dead_letters_event_id_idx ON dead_letters USING btree (event_id);
+CREATE INDEX dead_letters_key_idx ON dead_letters USING hash (key);
 CREATE INDEX dead_letters_reason_idx ON dead_letters USING btree (reason, dead_lettered_at DESC);
 CREATE UNIQUE INDEX execution_events_event_id_time_key ON execution_events USING btree (event_id, "time");
 CREATE INDEX execution_events_execution_id_idx ON execution_events USING btree (execution_id);
 CREATE INDEX executions_configuration_version_id_idx ON executions USING btree (configuration_version_id, started_at DESC);
 CREATE INDEX executions_scenario_id_idx ON executions USING btree (scenario_id, started_at DESC);
 CREATE INDEX executions_simulation_id_idx ON executions USING btree (simulation_id, started_at DESC);
+CREATE INDEX executions_unended_idx ON executions USING btree (started_at) WHERE (ended_at IS NULL);
 CREATE INDEX failure_patterns_embedding_idx ON failure_patterns USING hnsw (embedding vector_cosine_ops);
 CREATE INDEX failure_patterns_kind_idx ON failure_patterns USING btree (kind, last_seen_at DESC);
 CREATE UNIQUE INDEX failures_event_id_time_key ON failures USING btree (event_id, "time");
@@ -240,6 +248,7 @@ CREATE INDEX llm_recommendation_sessions_configuration_version_id_idx ON llm_rec
 CREATE INDEX outcomes_configuration_version_id_idx ON outcomes USING btree (configuration_version_id, "time" DESC);
 CREATE UNIQUE INDEX outcomes_event_id_time_key ON outcomes USING btree (event_id, "time");
 CREATE INDEX outcomes_execution_id_idx ON outcomes USING btree (execution_id);
+CREATE INDEX outcomes_simulation_id_idx ON outcomes USING btree (simulation_id, "time" DESC);
 CREATE INDEX recommendations_applied_version_id_idx ON recommendations USING btree (applied_version_id);
 CREATE INDEX recommendations_configuration_version_id_idx ON recommendations USING btree (configuration_version_id, created_at DESC);
 CREATE INDEX recommendations_session_id_idx ON recommendations USING btree (session_id);
@@ -248,18 +257,563 @@ CREATE INDEX scenarios_name_idx ON scenarios USING btree (name);
 CREATE INDEX simulations_name_idx ON simulations USING btree (name);
 CREATE UNIQUE INDEX tool_usage_event_id_time_key ON tool_usage USING btree (event_id, "time");
 CREATE INDEX tool_usage_execution_id_idx ON tool_usage USING btree (execution_id);
+CREATE VIEW active_simulations AS
+ SELECT simulation.id AS simulation_id,
+    simulation.name AS simulation,
+    total.started_at,
+    GREATEST(total.last_started_at, outcome.last_ended_at) AS last_activity_at,
+    active.running,
+    total.completed,
+    total.executions - total.completed - active.running AS abandoned,
+    outcome.succeeded,
+    outcome.cost_usd
+   FROM ( SELECT execution_state.simulation_id,
+            count(*) AS running
+           FROM execution_state
+          WHERE execution_state.state = 'running'::text AND execution_state.simulation_id IS NOT NULL
+          GROUP BY execution_state.simulation_id) active
+     JOIN simulations simulation ON simulation.id = active.simulation_id
+     CROSS JOIN LATERAL ( SELECT count(*) AS executions,
+            count(execution.ended_at) AS completed,
+            min(COALESCE(execution.started_at, execution.ended_at)) AS started_at,
+            max(execution.started_at) AS last_started_at
+           FROM executions execution
+          WHERE execution.simulation_id = simulation.id) total
+     CROSS JOIN LATERAL ( SELECT count(*) FILTER (WHERE outcomes.success) AS succeeded,
+            sum(outcomes.cost_usd) AS cost_usd,
+            max(outcomes."time") AS last_ended_at
+           FROM outcomes
+          WHERE outcomes.simulation_id = simulation.id AND outcomes."time" >= total.started_at) outcome;
+CREATE VIEW configuration_names AS
+ SELECT version.id AS configuration_version_id,
+    COALESCE(configuration.name, 'version '::text || "left"(version.id::text, 8)) AS configuration
+   FROM configuration_versions version
+     LEFT JOIN configurations configuration ON configuration.id = version.configuration_id;
+CREATE VIEW cost_breakdown AS
+ SELECT rollup.bucket AS day,
+    name.configuration,
+    rollup.configuration_version_id,
+    COALESCE(scenario.name, 'scenario '::text || "left"(rollup.scenario_id::text, 8)) AS scenario,
+    rollup.scenario_id,
+    rollup.executions,
+    rollup.succeeded,
+    rollup.cost_usd_sum AS cost_usd,
+    rollup.cost_usd_sum / NULLIF(rollup.cost_usd_count, 0)::double precision AS cost_usd_per_execution,
+    rollup.cost_usd_sum / NULLIF(rollup.succeeded, 0)::double precision AS cost_usd_per_success,
+    rollup.input_tokens,
+    rollup.output_tokens
+   FROM scenario_outcomes_daily rollup
+     JOIN configuration_names name USING (configuration_version_id)
+     LEFT JOIN scenarios scenario ON scenario.id = rollup.scenario_id;
+CREATE VIEW error_rates AS
+ SELECT error.day,
+    name.configuration,
+    error.configuration_version_id,
+    error.source,
+    error.status,
+    error.kind,
+    error.occurrences,
+    rollup.executions,
+    error.occurrences::double precision / rollup.executions::double precision AS rate
+   FROM ( SELECT errors_daily.bucket AS day,
+            errors_daily.configuration_version_id,
+            'outcome'::text AS source,
+            errors_daily.status,
+            COALESCE(errors_daily.error_kind, errors_daily.status) AS kind,
+            errors_daily.executions AS occurrences
+           FROM errors_daily
+        UNION ALL
+         SELECT failures_daily.bucket,
+            failures_daily.configuration_version_id,
+            'failure'::text,
+            NULL::text,
+            failures_daily.kind,
+            failures_daily.failures
+           FROM failures_daily) error
+     JOIN configuration_names name USING (configuration_version_id)
+     LEFT JOIN outcomes_daily rollup ON rollup.bucket = error.day AND rollup.configuration_version_id = error.configuration_version_id;
+CREATE VIEW execution_completeness AS
+ SELECT execution_id,
+    configuration_version_id,
+    scenario_id,
+    simulation_id,
+    ended_at,
+    emitted,
+    stored,
+    dead_lettered,
+    dropped,
+    emitted - stored - dead_lettered - dropped AS outstanding,
+    emitted = (stored + dead_lettered + dropped) AS is_complete
+   FROM ( SELECT outcome.execution_id,
+            outcome.configuration_version_id,
+            outcome.scenario_id,
+            outcome.simulation_id,
+            outcome."time" AS ended_at,
+            outcome.last_sequence AS emitted,
+            ended.events + began.events + used.events + failed.events AS stored,
+            refused.events AS dead_lettered,
+            COALESCE(( SELECT sum(jsonb_each_text.value::bigint)::bigint AS sum
+                   FROM jsonb_each_text(outcome.dropped) jsonb_each_text(key, value)), 0::bigint) AS dropped
+           FROM outcomes outcome
+             JOIN executions execution ON execution.id = outcome.execution_id AND execution.ended_at = outcome."time"
+             CROSS JOIN LATERAL ( SELECT count(*) AS events
+                   FROM outcomes event
+                  WHERE event.execution_id = outcome.execution_id AND event."time" > (now() - '3 days'::interval)) ended
+             CROSS JOIN LATERAL ( SELECT count(*) AS events
+                   FROM execution_events event
+                  WHERE event.execution_id = outcome.execution_id AND event."time" > (now() - '3 days'::interval)) began
+             CROSS JOIN LATERAL ( SELECT count(*) AS events
+                   FROM tool_usage event
+                  WHERE event.execution_id = outcome.execution_id AND event."time" > (now() - '3 days'::interval)) used
+             CROSS JOIN LATERAL ( SELECT count(*) AS events
+                   FROM failures event
+                  WHERE event.execution_id = outcome.execution_id AND event."time" > (now() - '3 days'::interval)) failed
+             CROSS JOIN LATERAL ( SELECT count(*) AS events
+                   FROM dead_letters letter
+                  WHERE letter.key = convert_to(outcome.execution_id::text, 'UTF8'::name) AND letter.resolved_at IS NULL) refused
+          WHERE outcome.last_sequence IS NOT NULL AND outcome."time" > (now() - '3 days'::interval) AND COALESCE(execution.started_at, outcome."time") > (now() - '3 days'::interval)) counted;
+CREATE VIEW execution_state AS
+ SELECT executions.id AS execution_id,
+    'completed'::text AS state,
+    executions.configuration_version_id,
+    executions.scenario_id,
+    executions.simulation_id,
+    executions.started_at,
+    executions.ended_at,
+    executions.attempt,
+    executions.source
+   FROM executions
+  WHERE executions.ended_at IS NOT NULL
+UNION ALL
+ SELECT unended_executions.id AS execution_id,
+    'running'::text AS state,
+    unended_executions.configuration_version_id,
+    unended_executions.scenario_id,
+    unended_executions.simulation_id,
+    unended_executions.started_at,
+    NULL::timestamp with time zone AS ended_at,
+    unended_executions.attempt,
+    unended_executions.source
+   FROM unended_executions
+  WHERE unended_executions.is_running
+UNION ALL
+ SELECT unended_executions.id AS execution_id,
+    'abandoned'::text AS state,
+    unended_executions.configuration_version_id,
+    unended_executions.scenario_id,
+    unended_executions.simulation_id,
+    unended_executions.started_at,
+    NULL::timestamp with time zone AS ended_at,
+    unended_executions.attempt,
+    unended_executions.source
+   FROM unended_executions
+  WHERE NOT unended_executions.is_running;
+CREATE VIEW performance_daily AS
+ SELECT rollup.bucket AS day,
+    name.configuration,
+    rollup.configuration_version_id,
+    rollup.executions,
+    rollup.succeeded,
+    rollup.failed,
+    rollup.errored,
+    rollup.timed_out,
+    rollup.cancelled,
+    rollup.succeeded::double precision / rollup.executions::double precision AS success_rate,
+    rollup.score_sum / NULLIF(rollup.score_count, 0)::double precision AS score,
+    rollup.duration_ms_sum / NULLIF(rollup.duration_ms_count, 0)::double precision AS duration_ms,
+    rollup.duration_ms_max,
+    rollup.cost_usd_sum AS cost_usd,
+    rollup.cost_usd_sum / NULLIF(rollup.succeeded, 0)::double precision AS cost_usd_per_success,
+    rollup.input_tokens,
+    rollup.output_tokens
+   FROM outcomes_daily rollup
+     JOIN configuration_names name USING (configuration_version_id);
+CREATE VIEW performance_hourly AS
+ SELECT rollup.bucket AS hour,
+    name.configuration,
+    rollup.configuration_version_id,
+    rollup.executions,
+    rollup.succeeded,
+    rollup.failed,
+    rollup.errored,
+    rollup.timed_out,
+    rollup.cancelled,
+    rollup.succeeded::double precision / rollup.executions::double precision AS success_rate,
+    rollup.score_sum / NULLIF(rollup.score_count, 0)::double precision AS score,
+    rollup.duration_ms_sum / NULLIF(rollup.duration_ms_count, 0)::double precision AS duration_ms,
+    rollup.duration_ms_max,
+    rollup.cost_usd_sum AS cost_usd,
+    rollup.cost_usd_sum / NULLIF(rollup.succeeded, 0)::double precision AS cost_usd_per_success,
+    rollup.input_tokens,
+    rollup.output_tokens
+   FROM outcomes_hourly rollup
+     JOIN configuration_names name USING (configuration_version_id);
+CREATE VIEW performance_trends AS
+ SELECT week.day,
+    name.configuration,
+    week.configuration_version_id,
+    week.executions,
+    week.succeeded / week.executions AS success_rate,
+    week.succeeded / week.executions - week.previous_succeeded / NULLIF(week.previous_executions, 0::double precision) AS success_rate_change,
+    week.score_sum / NULLIF(week.score_count, 0::double precision) AS score,
+    week.score_sum / NULLIF(week.score_count, 0::double precision) - week.previous_score_sum / NULLIF(week.previous_score_count, 0::double precision) AS score_change,
+    week.cost_usd_sum / NULLIF(week.cost_usd_count, 0::double precision) AS cost_usd_per_execution,
+    week.cost_usd_sum / NULLIF(week.cost_usd_count, 0::double precision) - week.previous_cost_usd_sum / NULLIF(week.previous_cost_usd_count, 0::double precision) AS cost_usd_per_execution_change
+   FROM ( SELECT outcomes_daily.bucket AS day,
+            outcomes_daily.configuration_version_id,
+            sum(outcomes_daily.executions::double precision) OVER last AS executions,
+            sum(outcomes_daily.executions::double precision) OVER previous AS previous_executions,
+            sum(outcomes_daily.succeeded::double precision) OVER last AS succeeded,
+            sum(outcomes_daily.succeeded::double precision) OVER previous AS previous_succeeded,
+            sum(outcomes_daily.score_sum) OVER last AS score_sum,
+            sum(outcomes_daily.score_sum) OVER previous AS previous_score_sum,
+            sum(outcomes_daily.score_count::double precision) OVER last AS score_count,
+            sum(outcomes_daily.score_count::double precision) OVER previous AS previous_score_count,
+            sum(outcomes_daily.cost_usd_sum) OVER last AS cost_usd_sum,
+            sum(outcomes_daily.cost_usd_sum) OVER previous AS previous_cost_usd_sum,
+            sum(outcomes_daily.cost_usd_count::double precision) OVER last AS cost_usd_count,
+            sum(outcomes_daily.cost_usd_count::double precision) OVER previous AS previous_cost_usd_count
+           FROM outcomes_daily
+          WINDOW last AS (PARTITION BY outcomes_daily.configuration_version_id ORDER BY outcomes_daily.bucket RANGE BETWEEN '6 days'::interval PRECEDING AND CURRENT ROW), previous AS (PARTITION BY outcomes_daily.configuration_version_id ORDER BY outcomes_daily.bucket RANGE BETWEEN '13 days'::interval PRECEDING AND '7 days'::interval PRECEDING)) week
+     JOIN configuration_names name USING (configuration_version_id);
+CREATE VIEW tool_reliability AS
+ SELECT rollup.bucket AS day,
+    name.configuration,
+    rollup.configuration_version_id,
+    rollup.tool,
+    rollup.calls,
+    rollup.errors,
+    rollup.errors::double precision / rollup.calls::double precision AS error_rate,
+    rollup.duration_ms_sum / NULLIF(rollup.duration_ms_count, 0)::double precision AS duration_ms,
+    rollup.duration_ms_max,
+    rollup.result_bytes
+   FROM tool_usage_daily rollup
+     JOIN configuration_names name USING (configuration_version_id);
+CREATE VIEW unended_executions AS
+ SELECT id,
+    configuration_version_id,
+    scenario_id,
+    simulation_id,
+    started_at,
+    attempt,
+    source,
+    (started_at > (now() - '3 days'::interval) OR started_at IS NULL) AND (COALESCE(started_at > (now() - abandoned_after()), false) OR (EXISTS ( SELECT
+           FROM execution_events event
+          WHERE event.execution_id = execution.id AND event."time" > (now() - '1 day'::interval) AND event."time" > (now() - abandoned_after()))) OR (EXISTS ( SELECT
+           FROM tool_usage usage
+          WHERE usage.execution_id = execution.id AND usage."time" > (now() - '1 day'::interval) AND usage."time" > (now() - abandoned_after()))) OR (EXISTS ( SELECT
+           FROM failures failure
+          WHERE failure.execution_id = execution.id AND failure."time" > (now() - '1 day'::interval) AND failure."time" > (now() - abandoned_after())))) AS is_running
+   FROM executions execution
+  WHERE ended_at IS NULL;
+CREATE OR REPLACE FUNCTION public.abandoned_after()
+ RETURNS interval
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+AS $function$ SELECT COALESCE(NULLIF(current_setting('arc_eval.abandoned_after', true), ''), '1 hour')::interval $function$;
 -- hypertable consumer_lag_samples: chunks of 1 day by time; columnstore: segmentby consumer_group,topic,partition, orderby "time" DESC
--- hypertable execution_events: chunks of 1 day by time; columnstore: segmentby configuration_version_id, orderby "time" DESC
--- hypertable failures: chunks of 1 day by time; columnstore: segmentby configuration_version_id, orderby "time" DESC
--- hypertable outcomes: chunks of 1 day by time; columnstore: segmentby configuration_version_id, orderby "time" DESC
--- hypertable tool_usage: chunks of 1 day by time; columnstore: segmentby configuration_version_id, orderby "time" DESC
--- policy policy_compression on consumer_lag_samples: compress_after 7 days
--- policy policy_retention on consumer_lag_samples: drop_after 14 days
--- policy policy_compression on execution_events: compress_after 7 days
--- policy policy_retention on execution_events: drop_after 30 days
--- policy policy_compression on failures: compress_after 7 days
--- policy policy_retention on failures: drop_after 180 days
--- policy policy_compression on outcomes: compress_after 7 days
--- policy policy_retention on outcomes: drop_after 365 days
--- policy policy_compression on tool_usage: compress_after 7 days
--- policy policy_retention on tool_usage: drop_after 90 days
+-- hypertable execution_events: chunks of 1 day by time; columnstore: segmentby configuration_version_id, orderby execution_id,event_id,"time"
+-- hypertable failures: chunks of 1 day by time; columnstore: segmentby configuration_version_id, orderby execution_id,event_id,"time"
+-- hypertable outcomes: chunks of 1 day by time; columnstore: segmentby configuration_version_id, orderby execution_id,event_id,"time"
+-- hypertable tool_usage: chunks of 1 day by time; columnstore: segmentby configuration_version_id, orderby execution_id,event_id,"time"
+-- continuous aggregate, real-time; no columnstore
+CREATE MATERIALIZED VIEW errors_daily AS
+ SELECT time_bucket('1 day'::interval, bucket) AS bucket,
+    configuration_version_id,
+    status,
+    error_kind,
+    (sum(executions))::bigint AS executions
+   FROM errors_hourly
+  GROUP BY (time_bucket('1 day'::interval, bucket)), configuration_version_id, status, error_kind;
+-- continuous aggregate, real-time; no columnstore
+CREATE MATERIALIZED VIEW errors_hourly AS
+ SELECT time_bucket('01:00:00'::interval, "time") AS bucket,
+    configuration_version_id,
+    status,
+    error_kind,
+    count(*) AS executions
+   FROM outcomes
+  WHERE (NOT success)
+  GROUP BY (time_bucket('01:00:00'::interval, "time")), configuration_version_id, status, error_kind;
+-- continuous aggregate, real-time; no columnstore
+CREATE MATERIALIZED VIEW failures_daily AS
+ SELECT time_bucket('1 day'::interval, bucket) AS bucket,
+    configuration_version_id,
+    kind,
+    (sum(failures))::bigint AS failures
+   FROM failures_hourly
+  GROUP BY (time_bucket('1 day'::interval, bucket)), configuration_version_id, kind;
+-- continuous aggregate, real-time; no columnstore
+CREATE MATERIALIZED VIEW failures_hourly AS
+ SELECT time_bucket('01:00:00'::interval, "time") AS bucket,
+    configuration_version_id,
+    kind,
+    count(*) AS failures
+   FROM failures
+  GROUP BY (time_bucket('01:00:00'::interval, "time")), configuration_version_id, kind;
+-- continuous aggregate, real-time; no columnstore
+CREATE MATERIALIZED VIEW outcomes_daily AS
+ SELECT time_bucket('1 day'::interval, bucket) AS bucket,
+    configuration_version_id,
+    (sum(executions))::bigint AS executions,
+    (sum(succeeded))::bigint AS succeeded,
+    (sum(failed))::bigint AS failed,
+    (sum(errored))::bigint AS errored,
+    (sum(timed_out))::bigint AS timed_out,
+    (sum(cancelled))::bigint AS cancelled,
+    sum(score_sum) AS score_sum,
+    (sum(score_count))::bigint AS score_count,
+    sum(duration_ms_sum) AS duration_ms_sum,
+    (sum(duration_ms_count))::bigint AS duration_ms_count,
+    max(duration_ms_max) AS duration_ms_max,
+    sum(cost_usd_sum) AS cost_usd_sum,
+    (sum(cost_usd_count))::bigint AS cost_usd_count,
+    (sum(input_tokens))::bigint AS input_tokens,
+    (sum(output_tokens))::bigint AS output_tokens
+   FROM outcomes_hourly
+  GROUP BY (time_bucket('1 day'::interval, bucket)), configuration_version_id;
+-- continuous aggregate, real-time; no columnstore
+CREATE MATERIALIZED VIEW outcomes_hourly AS
+ SELECT time_bucket('01:00:00'::interval, "time") AS bucket,
+    configuration_version_id,
+    count(*) AS executions,
+    count(*) FILTER (WHERE (status = 'succeeded'::text)) AS succeeded,
+    count(*) FILTER (WHERE (status = 'failed'::text)) AS failed,
+    count(*) FILTER (WHERE (status = 'errored'::text)) AS errored,
+    count(*) FILTER (WHERE (status = 'timed_out'::text)) AS timed_out,
+    count(*) FILTER (WHERE (status = 'cancelled'::text)) AS cancelled,
+    sum(score) AS score_sum,
+    count(score) AS score_count,
+    sum(duration_ms) AS duration_ms_sum,
+    count(duration_ms) AS duration_ms_count,
+    max(duration_ms) AS duration_ms_max,
+    sum(cost_usd) AS cost_usd_sum,
+    count(cost_usd) AS cost_usd_count,
+    (sum(input_tokens))::bigint AS input_tokens,
+    (sum(output_tokens))::bigint AS output_tokens
+   FROM outcomes
+  GROUP BY (time_bucket('01:00:00'::interval, "time")), configuration_version_id;
+-- continuous aggregate, real-time; no columnstore
+CREATE MATERIALIZED VIEW scenario_outcomes_daily AS
+ SELECT time_bucket('1 day'::interval, bucket) AS bucket,
+    configuration_version_id,
+    scenario_id,
+    (sum(executions))::bigint AS executions,
+    (sum(succeeded))::bigint AS succeeded,
+    sum(score_sum) AS score_sum,
+    (sum(score_count))::bigint AS score_count,
+    sum(duration_ms_sum) AS duration_ms_sum,
+    (sum(duration_ms_count))::bigint AS duration_ms_count,
+    sum(cost_usd_sum) AS cost_usd_sum,
+    (sum(cost_usd_count))::bigint AS cost_usd_count,
+    (sum(input_tokens))::bigint AS input_tokens,
+    (sum(output_tokens))::bigint AS output_tokens
+   FROM scenario_outcomes_hourly
+  GROUP BY (time_bucket('1 day'::interval, bucket)), configuration_version_id, scenario_id;
+-- continuous aggregate, real-time; columnstore: segmentby configuration_version_id, orderby scenario_id,bucket
+CREATE MATERIALIZED VIEW scenario_outcomes_hourly AS
+ SELECT time_bucket('01:00:00'::interval, "time") AS bucket,
+    configuration_version_id,
+    scenario_id,
+    count(*) AS executions,
+    count(*) FILTER (WHERE success) AS succeeded,
+    sum(score) AS score_sum,
+    count(score) AS score_count,
+    sum(duration_ms) AS duration_ms_sum,
+    count(duration_ms) AS duration_ms_count,
+    sum(cost_usd) AS cost_usd_sum,
+    count(cost_usd) AS cost_usd_count,
+    (sum(input_tokens))::bigint AS input_tokens,
+    (sum(output_tokens))::bigint AS output_tokens
+   FROM outcomes
+  GROUP BY (time_bucket('01:00:00'::interval, "time")), configuration_version_id, scenario_id;
+-- continuous aggregate, real-time; no columnstore
+CREATE MATERIALIZED VIEW tool_usage_daily AS
+ SELECT time_bucket('1 day'::interval, bucket) AS bucket,
+    configuration_version_id,
+    tool,
+    (sum(calls))::bigint AS calls,
+    (sum(errors))::bigint AS errors,
+    sum(duration_ms_sum) AS duration_ms_sum,
+    (sum(duration_ms_count))::bigint AS duration_ms_count,
+    max(duration_ms_max) AS duration_ms_max,
+    (sum(result_bytes))::bigint AS result_bytes
+   FROM tool_usage_hourly
+  GROUP BY (time_bucket('1 day'::interval, bucket)), configuration_version_id, tool;
+-- continuous aggregate, real-time; no columnstore
+CREATE MATERIALIZED VIEW tool_usage_hourly AS
+ SELECT time_bucket('01:00:00'::interval, "time") AS bucket,
+    configuration_version_id,
+    tool,
+    count(*) AS calls,
+    count(*) FILTER (WHERE (NOT success)) AS errors,
+    sum(duration_ms) AS duration_ms_sum,
+    count(duration_ms) AS duration_ms_count,
+    max(duration_ms) AS duration_ms_max,
+    (sum(result_bytes))::bigint AS result_bytes
+   FROM tool_usage
+  GROUP BY (time_bucket('01:00:00'::interval, "time")), configuration_version_id, tool;
+-- policy policy_compression on consumer_lag_samples: as in storage_policies
+-- policy policy_retention on consumer_lag_samples: as in storage_policies
+-- policy policy_compression on errors_daily: as in storage_policies
+-- policy policy_refresh_continuous_aggregate on errors_daily: as in storage_policies, every 01:00:00, up to 01:00:00 ago
+-- policy policy_retention on errors_daily: as in storage_policies
+-- policy policy_compression on errors_hourly: as in storage_policies
+-- policy policy_refresh_continuous_aggregate on errors_hourly: as in storage_policies, every 00:15:00, up to 01:00:00 ago
+-- policy policy_retention on errors_hourly: as in storage_policies
+-- policy policy_compression on execution_events: as in storage_policies
+-- policy policy_retention on execution_events: as in storage_policies
+-- policy policy_compression on failures: as in storage_policies
+-- policy policy_retention on failures: as in storage_policies
+-- policy policy_compression on failures_daily: as in storage_policies
+-- policy policy_refresh_continuous_aggregate on failures_daily: as in storage_policies, every 01:00:00, up to 01:00:00 ago
+-- policy policy_retention on failures_daily: as in storage_policies
+-- policy policy_compression on failures_hourly: as in storage_policies
+-- policy policy_refresh_continuous_aggregate on failures_hourly: as in storage_policies, every 00:15:00, up to 01:00:00 ago
+-- policy policy_retention on failures_hourly: as in storage_policies
+-- policy policy_compression on outcomes: as in storage_policies
+-- policy policy_retention on outcomes: as in storage_policies
+-- policy policy_compression on outcomes_daily: as in storage_policies
+-- policy policy_refresh_continuous_aggregate on outcomes_daily: as in storage_policies, every 01:00:00, up to 01:00:00 ago
+-- policy policy_retention on outcomes_daily: as in storage_policies
+-- policy policy_compression on outcomes_hourly: as in storage_policies
+-- policy policy_refresh_continuous_aggregate on outcomes_hourly: as in storage_policies, every 00:15:00, up to 01:00:00 ago
+-- policy policy_retention on outcomes_hourly: as in storage_policies
+-- policy policy_compression on scenario_outcomes_daily: as in storage_policies
+-- policy policy_refresh_continuous_aggregate on scenario_outcomes_daily: as in storage_policies, every 01:00:00, up to 01:00:00 ago
+-- policy policy_retention on scenario_outcomes_daily: as in storage_policies
+-- policy policy_compression on scenario_outcomes_hourly: as in storage_policies
+-- policy policy_refresh_continuous_aggregate on scenario_outcomes_hourly: as in storage_policies, every 00:15:00, up to 01:00:00 ago
+-- policy policy_retention on scenario_outcomes_hourly: as in storage_policies
+-- policy policy_compression on tool_usage: as in storage_policies
+-- policy policy_retention on tool_usage: as in storage_policies
+-- policy policy_compression on tool_usage_daily: as in storage_policies
+-- policy policy_refresh_continuous_aggregate on tool_usage_daily: as in storage_policies, every 01:00:00, up to 01:00:00 ago
+-- policy policy_retention on tool_usage_daily: as in storage_policies
+-- policy policy_compression on tool_usage_hourly: as in storage_policies
+-- policy policy_refresh_continuous_aggregate on tool_usage_hourly: as in storage_policies, every 00:15:00, up to 01:00:00 ago
+-- policy policy_retention on tool_usage_hourly: as in storage_policies
+-- arc_eval_admin may SELECT on active_simulations
+-- arc_eval_reader may SELECT on active_simulations
+-- arc_eval_admin may SELECT on configuration_names
+-- arc_eval_reader may SELECT on configuration_names
+-- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on configuration_versions
+-- arc_eval_reader may SELECT on configuration_versions
+-- arc_eval_writer may INSERT, SELECT on configuration_versions
+-- arc_eval_writer may UPDATE on configuration_versions.configuration_id
+-- arc_eval_writer may UPDATE on configuration_versions.content
+-- arc_eval_writer may UPDATE on configuration_versions.content_hash
+-- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on configurations
+-- arc_eval_reader may SELECT on configurations
+-- arc_eval_writer may INSERT, SELECT on configurations
+-- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on consumer_lag_samples
+-- arc_eval_reader may SELECT on consumer_lag_samples
+-- arc_eval_writer may INSERT on consumer_lag_samples
+-- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on consumer_offsets
+-- arc_eval_reader may SELECT on consumer_offsets
+-- arc_eval_writer may INSERT, SELECT on consumer_offsets
+-- arc_eval_writer may UPDATE on consumer_offsets.next_offset
+-- arc_eval_writer may UPDATE on consumer_offsets.updated_at
+-- arc_eval_admin may SELECT on cost_breakdown
+-- arc_eval_reader may SELECT on cost_breakdown
+-- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on dead_letters
+-- arc_eval_writer may INSERT on dead_letters
+-- arc_eval_reader may SELECT on dead_letters.attempts
+-- arc_eval_reader may SELECT on dead_letters.consumer_group
+-- arc_eval_reader may SELECT on dead_letters.consumer_version
+-- arc_eval_reader may SELECT on dead_letters.dead_lettered_at
+-- arc_eval_reader may SELECT on dead_letters.detail
+-- arc_eval_reader may SELECT on dead_letters.error_class
+-- arc_eval_reader may SELECT on dead_letters.event_id
+-- arc_eval_reader may SELECT on dead_letters.event_type
+-- arc_eval_reader may SELECT on dead_letters.id
+-- arc_eval_reader may SELECT on dead_letters.log_offset
+-- arc_eval_writer may SELECT on dead_letters.log_offset
+-- arc_eval_reader may SELECT on dead_letters.log_partition
+-- arc_eval_writer may SELECT on dead_letters.log_partition
+-- arc_eval_reader may SELECT on dead_letters.log_timestamp
+-- arc_eval_reader may SELECT on dead_letters.reason
+-- arc_eval_reader may SELECT on dead_letters.resolved_at
+-- arc_eval_reader may SELECT on dead_letters.sqlstate
+-- arc_eval_reader may SELECT on dead_letters.topic
+-- arc_eval_writer may SELECT on dead_letters.topic
+-- arc_eval_admin may SELECT on error_rates
+-- arc_eval_reader may SELECT on error_rates
+-- arc_eval_admin may SELECT on errors_daily
+-- arc_eval_reader may SELECT on errors_daily
+-- arc_eval_admin may SELECT on errors_hourly
+-- arc_eval_reader may SELECT on errors_hourly
+-- arc_eval_admin may SELECT on execution_completeness
+-- arc_eval_reader may SELECT on execution_completeness
+-- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on execution_events
+-- arc_eval_reader may SELECT on execution_events
+-- arc_eval_writer may INSERT on execution_events
+-- arc_eval_admin may SELECT on execution_state
+-- arc_eval_reader may SELECT on execution_state
+-- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on executions
+-- arc_eval_reader may SELECT on executions
+-- arc_eval_writer may INSERT, SELECT on executions
+-- arc_eval_writer may UPDATE on executions.attempt
+-- arc_eval_writer may UPDATE on executions.ended_at
+-- arc_eval_writer may UPDATE on executions.metadata
+-- arc_eval_writer may UPDATE on executions.source
+-- arc_eval_writer may UPDATE on executions.started_at
+-- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on failure_patterns
+-- arc_eval_reader may SELECT on failure_patterns
+-- arc_eval_writer may INSERT, SELECT on failure_patterns
+-- arc_eval_writer may UPDATE on failure_patterns.first_seen_at
+-- arc_eval_writer may UPDATE on failure_patterns.last_seen_at
+-- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on failures
+-- arc_eval_reader may SELECT on failures
+-- arc_eval_writer may INSERT on failures
+-- arc_eval_admin may SELECT on failures_daily
+-- arc_eval_reader may SELECT on failures_daily
+-- arc_eval_admin may SELECT on failures_hourly
+-- arc_eval_reader may SELECT on failures_hourly
+-- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on llm_recommendation_sessions
+-- arc_eval_reader may SELECT on llm_recommendation_sessions
+-- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on outcomes
+-- arc_eval_reader may SELECT on outcomes
+-- arc_eval_writer may INSERT on outcomes
+-- arc_eval_admin may SELECT on outcomes_daily
+-- arc_eval_reader may SELECT on outcomes_daily
+-- arc_eval_admin may SELECT on outcomes_hourly
+-- arc_eval_reader may SELECT on outcomes_hourly
+-- arc_eval_admin may SELECT on performance_daily
+-- arc_eval_reader may SELECT on performance_daily
+-- arc_eval_admin may SELECT on performance_hourly
+-- arc_eval_reader may SELECT on performance_hourly
+-- arc_eval_admin may SELECT on performance_trends
+-- arc_eval_reader may SELECT on performance_trends
+-- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on recommendations
+-- arc_eval_reader may SELECT on recommendations
+-- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on replay_jobs
+-- arc_eval_reader may SELECT on replay_jobs
+-- arc_eval_admin may SELECT on scenario_outcomes_daily
+-- arc_eval_reader may SELECT on scenario_outcomes_daily
+-- arc_eval_admin may SELECT on scenario_outcomes_hourly
+-- arc_eval_reader may SELECT on scenario_outcomes_hourly
+-- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on scenarios
+-- arc_eval_reader may SELECT on scenarios
+-- arc_eval_writer may INSERT, SELECT on scenarios
+-- arc_eval_writer may UPDATE on scenarios.name
+-- arc_eval_admin may SELECT on schema_migrations
+-- arc_eval_reader may SELECT on schema_migrations
+-- arc_eval_writer may SELECT on schema_migrations
+-- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on simulations
+-- arc_eval_reader may SELECT on simulations
+-- arc_eval_writer may INSERT, SELECT on simulations
+-- arc_eval_writer may UPDATE on simulations.name
+-- arc_eval_admin may SELECT on storage_policies
+-- arc_eval_reader may SELECT on storage_policies
+-- arc_eval_admin may SELECT on tool_reliability
+-- arc_eval_reader may SELECT on tool_reliability
+-- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on tool_usage
+-- arc_eval_reader may SELECT on tool_usage
+-- arc_eval_writer may INSERT on tool_usage
+-- arc_eval_admin may SELECT on tool_usage_daily
+-- arc_eval_reader may SELECT on tool_usage_daily
+-- arc_eval_admin may SELECT on tool_usage_hourly
+-- arc_eval_reader may SELECT on tool_usage_hourly
+-- arc_eval_admin may SELECT on unended_executions
+-- arc_eval_reader may SELECT on unended_executions

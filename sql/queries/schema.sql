@@ -46,12 +46,42 @@ WHERE t.relnamespace = current_schema()::regnamespace
 ORDER BY t.relname, c.relname;
 
 -- name: views
-SELECT relname AS name, pg_get_viewdef(oid, true) AS definition
-FROM pg_class
-WHERE relnamespace = current_schema()::regnamespace
-    AND relkind = 'v'
-    AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')
-ORDER BY relname;
+-- Continuous aggregates are described by what they were made from: the view of one names its hypertable by a number.
+SELECT c.relname AS name, pg_get_viewdef(c.oid, true) AS definition
+FROM pg_class AS c
+WHERE c.relnamespace = current_schema()::regnamespace
+    AND c.relkind = 'v'
+    AND pg_get_viewdef(c.oid) NOT LIKE '%\_materialized\_hypertable\_%'
+    AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = c.oid AND deptype = 'e')
+ORDER BY c.relname;
+
+-- name: functions
+SELECT pg_get_functiondef(p.oid) AS definition
+FROM pg_proc AS p
+WHERE p.pronamespace = current_schema()::regnamespace
+    AND p.prokind = 'f'
+    AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = p.oid AND deptype = 'e')
+ORDER BY p.proname;
+
+-- name: privileges
+-- What this project's roles may do with each table, view and column.
+SELECT
+    c.relname || COALESCE('.' || granted.column_name, '') AS "on",
+    r.rolname AS role,
+    string_agg(granted.privilege_type, ', ' ORDER BY granted.privilege_type) AS privileges
+FROM pg_class AS c
+CROSS JOIN LATERAL (
+    SELECT NULL AS column_name, acl.grantee, acl.privilege_type FROM aclexplode(c.relacl) AS acl
+    UNION ALL
+    SELECT a.attname, acl.grantee, acl.privilege_type
+    FROM pg_attribute AS a
+    CROSS JOIN LATERAL aclexplode(a.attacl) AS acl
+    WHERE a.attrelid = c.oid AND NOT a.attisdropped
+) AS granted
+JOIN pg_roles AS r ON r.oid = granted.grantee
+WHERE c.relnamespace = current_schema()::regnamespace AND r.rolname LIKE 'arc\_eval\_%'
+GROUP BY 1, 2
+ORDER BY 1, 2;
 
 -- name: hypertables
 SELECT
@@ -66,8 +96,10 @@ LEFT JOIN timescaledb_information.hypertable_columnstore_settings AS s
 WHERE d.hypertable_schema = current_schema()
 ORDER BY d.hypertable_name, d.dimension_number;
 
--- name: jobs
-SELECT hypertable_name AS "table", proc_name AS procedure, config::text AS config
-FROM timescaledb_information.jobs
-WHERE hypertable_schema = current_schema()
-ORDER BY hypertable_name, proc_name;
+-- name: continuous_aggregates
+SELECT a.view_name AS name, a.materialized_only, a.view_definition AS definition, s.segmentby, s.orderby
+FROM timescaledb_information.continuous_aggregates AS a
+LEFT JOIN timescaledb_information.hypertable_columnstore_settings AS s
+    ON s.hypertable = format('%I.%I', a.materialization_hypertable_schema, a.materialization_hypertable_name)::regclass
+WHERE a.view_schema = current_schema()
+ORDER BY a.view_name;

@@ -51,7 +51,14 @@ def test_one_marker_says_that_there_are_types() -> None:
 @pytest.mark.parametrize(
     ("library", "homes"),
     [
-        ("asyncpg", {"sql/arc_eval_db/database/errors.py", "sql/arc_eval_db/database/session.py"}),
+        (
+            "asyncpg",
+            {
+                "sql/arc_eval_db/database/errors.py",
+                "sql/arc_eval_db/database/pool.py",
+                "sql/arc_eval_db/database/session.py",
+            },
+        ),
         (
             "aiokafka",
             {

@@ -286,6 +286,8 @@ def test_a_wrong_setting_names_the_variable_and_not_the_value() -> None:
 
 
 def test_another_database_of_the_same_server() -> None:
-    settings = DatabaseSettings.load(database_url="postgresql://u:p@h:5/one?sslmode=require")
-    assert settings.with_database("two").database_url.get_secret_value() == "postgresql://u:p@h:5/two?sslmode=require"
+    settings = DatabaseSettings.load(database_url="postgresql://u:p@h:5/one?sslmode=verify-full")
+    assert (
+        settings.with_database("two").database_url.get_secret_value() == "postgresql://u:p@h:5/two?sslmode=verify-full"
+    )
     assert "p@h" not in repr(settings)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import random
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 import orjson
 import pytest
 
-from arc_eval_db.database import DatabaseSettings, DuplicateRowError, RowRefusedError, Session
+from arc_eval_db.database import DatabaseSettings, DuplicateRowError, RowRefusedError, SchemaMismatchError, Session
 from arc_eval_db.schemas import ids
+from arc_eval_db.schemas.events import EVENT_MODELS
 from arc_eval_db.schemas.parsing import parse_event
 from arc_eval_db.schemas.topics import COMPLETED, FAILURE_RECORDED, PROGRESSED, STARTED, TOOL_USED
 from arc_eval_db.writer import BatchWriter, LoggedEvent, WriteReport
 from arc_eval_db.writer.patterns import failure_signature
-from arc_eval_db.writer.rows import COLUMNS
+from arc_eval_db.writer.rows import COLUMNS, TABLES
 from support.databases import connect
 from support.events import CONFIGURATION, event, lifecycle
 
@@ -263,6 +267,222 @@ async def test_a_refused_event_leaves_no_parents(session: Session) -> None:
     await refuse_tool(session, "bad")
     await write(session, logged(event(TOOL_USED, {"tool": "bad"})))
     assert await session.fetch_value("SELECT count(*) FROM executions") == 0
+
+
+BAD_SOURCE = "/sandboxes/bad"
+
+
+async def refuse_in_every_table(session: Session) -> None:
+    """One check a table, of what the checks on events let through."""
+    for table, condition in (
+        ("execution_events", f"source <> '{BAD_SOURCE}'"),
+        ("failures", "kind <> 'bad'"),
+        ("outcomes", "score <> 666"),
+        ("tool_usage", "tool <> 'bad'"),
+    ):
+        await session.execute(f"ALTER TABLE {table} ADD CONSTRAINT no_bad CHECK ({condition})")
+
+
+def random_event(generator: random.Random, *, is_bad: bool) -> dict[str, Any]:
+    kind = generator.choice((STARTED, PROGRESSED, TOOL_USED, FAILURE_RECORDED, COMPLETED))
+    if not is_bad:
+        return event(kind)
+    bad: dict[str, dict[str, Any]] = {
+        TOOL_USED: {"tool": "bad"},
+        FAILURE_RECORDED: {"kind": "bad"},
+        COMPLETED: {"score": 666.0},
+    }
+    return event(kind, bad[kind]) if kind in bad else event(kind, source=BAD_SOURCE)
+
+
+async def check_random_batch(session: Session, generator: random.Random) -> None:
+    """Bad rows in all tables, duplicates of stored rows and of each other: each event must end as it has to."""
+    count = generator.choice((1, 2, 7, 60, 300))
+    rates = generator.choice(((0.0, 0.1), (0.01, 0.0), (0.05, 0.05), (0.5, 0.3), (1.0, 0.0)))
+    bad = {number for number in range(count) if generator.random() < rates[0]}
+    events = logged(*(random_event(generator, is_bad=number in bad) for number in range(count)))
+    good = [number for number in range(count) if number not in bad]
+    stored = [events[number] for number in good if generator.random() < rates[1]]
+    before = sum((await counts(session)).values())
+    await write(session, stored)
+    twice = [events[number] for number in good if generator.random() < rates[1]]
+    batch = [*events, *twice]
+    order = list(range(len(batch)))
+    generator.shuffle(order)
+
+    report = await write(session, [batch[number] for number in order])
+
+    wrong = [place for place, number in enumerate(order) if number in bad]
+    assert [refused.index for refused in report.refused] == wrong
+    assert [refused.logged for refused in report.refused] == [batch[order[place]] for place in wrong]
+    assert all(refused.error.sqlstate == "23514" for refused in report.refused)
+    assert report.inserted == len(good) - len(stored)
+    assert report.duplicates == len(stored) + len(twice)
+    assert sum((await counts(session)).values()) - before == len(good)
+    subjects = [events[number].event.subject for number in range(count)]
+    known = await session.fetch("SELECT id FROM executions WHERE id = ANY($1)", subjects)
+    assert {row["id"] for row in known} == {subjects[number] for number in good}
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_every_event_of_a_random_batch_ends_as_it_has_to(session: Session, seed: int) -> None:
+    await refuse_in_every_table(session)
+    generator = random.Random(seed)
+    for _ in range(3):
+        await check_random_batch(session, generator)
+
+
+async def no_line(session: Session, table: str, columns: Sequence[str], rows: Sequence[Any]) -> int:
+    """A server that does not say which line it was at."""
+    try:
+        return await Session.copy(session, table, columns, rows)
+    except RowRefusedError as error:
+        error.line = None
+        raise
+
+
+async def first_line(session: Session, table: str, columns: Sequence[str], rows: Sequence[Any]) -> int:
+    """A server that always blames the first row."""
+    try:
+        return await Session.copy(session, table, columns, rows)
+    except RowRefusedError as error:
+        error.line = 1
+        raise
+
+
+@pytest.mark.parametrize("server", [no_line, first_line])
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_server_that_does_not_know_the_line_costs_time_and_nothing_else(
+    session: Session, monkeypatch: pytest.MonkeyPatch, server: Any, seed: int
+) -> None:
+    await refuse_in_every_table(session)
+    monkeypatch.setattr(session, "copy", functools.partial(server, session))
+    await check_random_batch(session, random.Random(seed))
+
+
+@pytest.mark.parametrize("bad", [{0}, {2499}, {4999}, set(range(50, 5000, 100))])
+async def test_finding_refused_rows_is_bounded_work(
+    session: Session, monkeypatch: pytest.MonkeyPatch, bad: set[int]
+) -> None:
+    await refuse_in_every_table(session)
+    copied: list[int] = []
+
+    async def counting(table: str, columns: Sequence[str], rows: Sequence[Any]) -> int:
+        copied.append(len(rows))
+        return await Session.copy(session, table, columns, rows)
+
+    monkeypatch.setattr(session, "copy", counting)
+    example = logged(event(TOOL_USED))[0]
+    data = example.event.data
+    events = []
+    for number in range(5000):
+        changed = data.model_copy(update={"tool": "bad"}) if number in bad else data
+        events.append(example._replace(event=example.event.model_copy(update={"id": ids.uuid7(), "data": changed})))
+    report = await write(session, events)
+    assert [refused.index for refused in report.refused] == sorted(bad)
+    assert report.inserted == 5000 - len(bad)
+    assert sum(copied) <= (2 * 5000 if len(bad) == 1 else 5 * 5000), copied
+    assert len(copied) <= 9 + 3 * len(bad), copied
+
+
+async def test_a_value_that_the_driver_cannot_encode_is_found(session: Session) -> None:
+    """No check of ours lets one through; it has no SQLSTATE and no line."""
+    events = logged(*(event(TOOL_USED) for _ in range(9)))
+    data = events[4].event.data.model_copy(update={"result_bytes": 2**70})
+    events[4] = events[4]._replace(event=events[4].event.model_copy(update={"data": data}))
+    report = await write(session, events)
+    assert [(refused.index, refused.error.sqlstate) for refused in report.refused] == [(4, None)]
+    assert report.inserted == 8
+
+
+@pytest.mark.parametrize("bad_rows", [set(), {1, 5}])
+async def test_what_rows_point_at_can_be_refused_too(session: Session, bad_rows: set[int]) -> None:
+    await refuse_in_every_table(session)
+    await session.execute("ALTER TABLE failure_patterns ADD CONSTRAINT no_bad CHECK (signature <> 'bad')")
+    contents = [event(TOOL_USED, {"tool": "bad" if number in bad_rows else "good"}) for number in range(8)]
+    contents[3] = event(FAILURE_RECORDED, {"message": "bad"})
+    report = await write(session, logged(*contents))
+    assert [refused.index for refused in report.refused] == sorted({3} | bad_rows)
+    assert (await counts(session))["failures"] == 0
+    assert (await counts(session))["tool_usage"] == report.inserted == 7 - len(bad_rows)
+
+
+async def test_the_types_of_the_columns_are_the_schemas(session: Session) -> None:
+    for table, columns in COLUMNS.items():
+        rows = await session.fetch(
+            "SELECT attname, format_type(atttypid, atttypmod) AS type FROM pg_attribute"
+            " WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped",
+            table,
+        )
+        of_schema = {row["attname"]: row["type"].replace("timestamp with time zone", "timestamptz") for row in rows}
+        assert of_schema == columns
+
+
+def test_each_event_type_has_a_table() -> None:
+    assert set(TABLES) == set(EVENT_MODELS)
+    assert set(TABLES.values()) == set(COLUMNS)
+
+
+PARENT_TABLES = (
+    "configurations",
+    "configuration_versions",
+    "scenarios",
+    "simulations",
+    "executions",
+    "failure_patterns",
+)
+
+
+@contextlib.asynccontextmanager
+async def as_writer(session: Session) -> AsyncIterator[None]:
+    """As a role that may add to the event tables and read nothing of them. Roles are the whole server's."""
+    role = f"arc_eval_test_{secrets.token_hex(6)}"
+    await session.execute(f"CREATE ROLE {role}")
+    for table in COLUMNS:
+        await session.execute(f"GRANT INSERT ON {table} TO {role}")
+    for table in PARENT_TABLES:
+        await session.execute(f"GRANT SELECT, INSERT, UPDATE ON {table} TO {role}")
+    await session.execute(f"SET ROLE {role}")
+    try:
+        yield
+    finally:
+        await session.execute("RESET ROLE")
+        await session.execute(f"DROP OWNED BY {role}")
+        await session.execute(f"DROP ROLE {role}")
+
+
+async def test_the_right_to_add_rows_is_enough(session: Session) -> None:
+    await refuse_tool(session, "bad")
+    async with as_writer(session):
+        old = logged(*lifecycle())
+        assert (await write(session, old)).inserted == 5
+        report = await write(session, [*old, *logged(event(TOOL_USED, {"tool": "bad"}), *lifecycle())])
+        assert (report.inserted, report.duplicates, len(report.refused)) == (5, 5, 1)
+        with pytest.raises(SchemaMismatchError, match="42501"):
+            await session.fetch("SELECT FROM outcomes")
+
+
+@pytest.mark.usefixtures("timescaledb")
+async def test_the_columnstore_takes_new_rows_and_knows_the_old_ones(session: Session) -> None:
+    subjects = [ids.uuid7() for _ in range(3)]
+    old = [one for subject in subjects for one in logged(*lifecycle(subject))]
+    assert (await write(session, old)).inserted == 15
+    for table in COLUMNS:
+        chunks = await session.fetch("SELECT chunk::text FROM show_chunks($1::text::regclass) AS chunk", table)
+        assert chunks
+        for chunk in chunks:
+            await session.execute(f"CALL convert_to_columnstore('{chunk['chunk']}')")
+    new = [one for subject in subjects for one in logged(*lifecycle(subject))]
+    async with as_writer(session):
+        mixed = [*old, *new]
+        random.Random(1).shuffle(mixed)
+        report = await write(session, mixed)
+        assert (report.inserted, report.duplicates, report.refused) == (15, 15, [])
+        report = await write(session, mixed)
+        assert (report.inserted, report.duplicates, report.refused) == (0, 30, [])
+    for table in COLUMNS:
+        assert await session.fetch_value(f"SELECT count(*) = count(DISTINCT event_id) FROM {table}")
+    assert sum((await counts(session)).values()) == 30
 
 
 async def test_an_error_that_is_nobodys_fault_is_not_blamed_on_a_row(session: Session) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
+from arc_eval_db.client import CLIENT_METRICS
 from arc_eval_db.consumers.metrics import METRICS
 from arc_eval_db.database import DatabaseSettings
+from arc_eval_db.metrics import MetricDefinition
 from arc_eval_db.migrations import Edition, Migrator, describe_schema
 from arc_eval_db.migrations.edition import detect_edition
+from arc_eval_db.recorder import RECORDER_METRICS
 from arc_eval_db.schemas.generate import write as write_schemas
 from support.databases import connect, temporary_database
 from support.servers import start_servers
@@ -17,21 +22,52 @@ from support.servers import start_servers
 ROOT = Path(__file__).resolve().parents[2]
 
 
+class Component(NamedTuple):
+    """What counts something: its list of metrics, where that is, and how to get at the values."""
+
+    title: str
+    module: str
+    access: str
+    metrics: Sequence[MetricDefinition[Any]]
+
+
+COMPONENTS = (
+    Component(
+        "A worker",
+        "consumers/arc_eval_db/consumers/metrics.py",
+        "`arc-eval-db consume --metrics-port 9100` serves them at `http://127.0.0.1:9100/metrics`"
+        " (`ARC_EVAL_CONSUMER_METRICS_HOST` for another address).",
+        METRICS,
+    ),
+    Component(
+        "The database client",
+        "sql/arc_eval_db/operations.py",
+        "In `client.metrics.registry`, or in a registry of your own: see [the client](client.md#watch-it).",
+        CLIENT_METRICS,
+    ),
+    Component(
+        "The recorder",
+        "sql/arc_eval_db/recorder/reports.py",
+        "In `recorder.metrics.registry`, or in a registry of your own: see [the recorder](recorder.md).",
+        RECORDER_METRICS,
+    ),
+)
+
+
 def metrics_page() -> str:
-    """docs/metrics.md, from the one list of metrics."""
+    """docs/metrics.md, from the lists of metrics, one table a component."""
     lines = [
-        "# Metrics of a worker",
+        "# Metrics",
         "",
-        "Made from `consumers/arc_eval_db/consumers/metrics.py` by `make schema`; a test compares the two.",
-        "`arc-eval-db consume --metrics-port 9100` serves them at `http://127.0.0.1:9100/metrics`",
-        "(`ARC_EVAL_CONSUMER_METRICS_HOST` for another address).",
-        "",
-        "| metric | kind | labels | meaning |",
-        "| --- | --- | --- | --- |",
+        "For Prometheus. Made by `make schema` from the lists in the code; a test compares the two.",
     ]
-    lines += [
-        f"| `{metric.name}` | {metric.kind} | {', '.join(metric.labels) or '-'} | {metric.help} |" for metric in METRICS
-    ]
+    for component in COMPONENTS:
+        lines += ["", f"## {component.title}", "", component.access, f"The list: `{component.module}`.", ""]
+        lines += ["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"| `{metric.name}` | {metric.kind} | {', '.join(metric.labels) or '-'} | {metric.help} |"
+            for metric in component.metrics
+        ]
     return "\n".join(lines) + "\n"
 
 

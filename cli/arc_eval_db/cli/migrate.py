@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import click
 
 from arc_eval_db.cli.main import EXIT_FOUND
+from arc_eval_db.cli.policies import AGE, Age, Change, change_or_list, in_days, in_words
 from arc_eval_db.cli.running import command, database_settings, json_option, print_json, print_table, run_async
 from arc_eval_db.database import Session
-from arc_eval_db.migrations import Edition, Migration, Migrator, describe_schema, expected_schema
+from arc_eval_db.migrations import Edition, Migration, Migrator, schema_difference
 
 T = TypeVar("T")
 
@@ -107,10 +107,7 @@ def verify(as_json: bool) -> None:
     """Compare the database's schema with this release's. Exit code 3 when they differ."""
 
     async def work(session: Session) -> list[str]:
-        edition = await Migrator(session).edition()
-        actual = (await describe_schema(session, edition)).splitlines()
-        expected = expected_schema(edition).splitlines()
-        return list(difflib.unified_diff(expected, actual, "release", "database", lineterm="", n=1))
+        return await schema_difference(session, await Migrator(session).edition())
 
     difference = run_async(_with_session(work))
     if as_json:
@@ -121,6 +118,57 @@ def verify(as_json: bool) -> None:
         click.echo("the schema is this release's")
     if difference:
         raise SystemExit(EXIT_FOUND)
+
+
+@migrate.command()
+@click.option("--yes", is_flag=True, help="Do not ask. The tables of events are locked until it is done.")
+@json_option
+@command
+def convert(yes: bool, as_json: bool) -> None:
+    """Turn plain tables into hypertables, where the server has TimescaleDB by now.
+
+    All rows and policies are kept. Workers wait, or are stopped first; it takes as long as to write all rows again, and
+    as much disk.
+    """
+    if not yes:
+        click.confirm("This rewrites the tables of events and locks them meanwhile. Go on?", abort=True)
+
+    async def work(migrator: Migrator) -> list[Migration]:
+        return await migrator.convert()
+
+    _print_steps("converted", _with_migrator(work, None, quiet=as_json), as_json=as_json)
+
+
+@migrate.command()
+@click.argument("relation", required=False)
+@click.option("--compress-after", type=AGE, help="Compress chunks that are older, such as 7d; or never.")
+@click.option("--drop-after", type=AGE, help="Drop chunks that are older, such as 90d; or never.")
+@click.option("--yes", is_flag=True, help="Do not ask. A shorter life drops rows.")
+@json_option
+@command
+def policies(
+    relation: str | None, compress_after: Age | None, drop_after: Age | None, yes: bool, as_json: bool
+) -> None:
+    """List how long rows stay and when they are compressed, or change it for RELATION.
+
+    \b
+    arc-eval-db migrate policies
+    arc-eval-db migrate policies tool_usage --drop-after 180d
+    """
+    if relation is None and (compress_after or drop_after):
+        raise click.UsageError("name the table: arc-eval-db migrate policies TABLE --drop-after 90d")
+    change = Change(relation, compress_after, drop_after, confirmed=yes) if compress_after or drop_after else None
+    edition, found = run_async(_with_session(lambda session: change_or_list(session, relation, change)))
+    if as_json:
+        print_json({"edition": edition.value, "policies": [in_days(policy) for policy in found]})
+        return
+    print_table(
+        f"edition: {edition}",
+        ("table", "compressed after", "dropped after"),
+        [(policy.relation, in_words(policy.compress_after), in_words(policy.drop_after)) for policy in found],
+    )
+    if edition is Edition.POSTGRESQL:
+        click.echo("only recorded: without TimescaleDB nothing is compressed or dropped", err=True)
 
 
 async def _with_session(work: Callable[[Session], Awaitable[T]]) -> T:

@@ -1,12 +1,12 @@
-"""What a worker counts. The list below is the only place where metrics are named; `docs/metrics.md` is made from it."""
+"""What a worker counts. The list below is the only place where its metrics are named; `docs/metrics.md` shows it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from arc_eval_db.metrics import MetricDefinition, Metrics, MetricsServer
+
+__all__ = ["METRICS", "MetricName", "MetricsServer", "WorkerMetrics"]
 
 MetricName = Literal[
     "arc_eval_consumer_records_total",
@@ -24,17 +24,7 @@ MetricName = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class MetricDefinition:
-    """One metric: its name, kind, labels and meaning."""
-
-    name: MetricName
-    kind: Literal["counter", "gauge", "histogram"]
-    labels: tuple[str, ...]
-    help: str
-
-
-METRICS: tuple[MetricDefinition, ...] = (
+METRICS: tuple[MetricDefinition[MetricName], ...] = (
     MetricDefinition("arc_eval_consumer_records_total", "counter", ("topic",), "Records read and committed."),
     MetricDefinition("arc_eval_consumer_events_inserted_total", "counter", (), "Events that became new rows."),
     MetricDefinition("arc_eval_consumer_events_duplicate_total", "counter", (), "Events whose row was there already."),
@@ -64,64 +54,9 @@ METRICS: tuple[MetricDefinition, ...] = (
     ),
 )
 
-# From a few rows on a quiet topic to a full batch on a busy disk.
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
-
-class WorkerMetrics:
+class WorkerMetrics(Metrics[MetricName]):
     """The metrics of one worker, in a registry of their own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self._counters: dict[str, Counter] = {}
-        self._gauges: dict[str, Gauge] = {}
-        self._histograms: dict[str, Histogram] = {}
-        for metric in METRICS:
-            if metric.kind == "counter":
-                self._counters[metric.name] = Counter(metric.name, metric.help, metric.labels, registry=self.registry)
-            elif metric.kind == "gauge":
-                self._gauges[metric.name] = Gauge(metric.name, metric.help, metric.labels, registry=self.registry)
-            else:
-                self._histograms[metric.name] = Histogram(
-                    metric.name, metric.help, metric.labels, registry=self.registry, buckets=_SECONDS
-                )
-
-    def count(self, name: MetricName, amount: float = 1, **labels: str) -> None:
-        """Add to a counter."""
-        counter = self._counters[name]
-        (counter.labels(**labels) if labels else counter).inc(amount)
-
-    def set(self, name: MetricName, value: float, **labels: str) -> None:
-        """Set a gauge."""
-        gauge = self._gauges[name]
-        (gauge.labels(**labels) if labels else gauge).set(value)
-
-    def observe(self, name: MetricName, value: float) -> None:
-        """Add to a histogram."""
-        self._histograms[name].observe(value)
-
-    def value(self, name: str, **labels: str) -> float:
-        """What a sample has at the moment; 0 for one never seen."""
-        return self.registry.get_sample_value(name, labels) or 0.0
-
-
-class MetricsServer:
-    """Serves a worker's metrics over HTTP for Prometheus, in a thread. Use with `with`."""
-
-    def __init__(self, metrics: WorkerMetrics, host: str, port: int) -> None:
-        self._server, self._thread = start_http_server(port, host, registry=metrics.registry)
-
-    @property
-    def port(self) -> int:
-        """The port, chosen by the system where 0 was asked for."""
-        return int(self._server.server_port)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(METRICS)

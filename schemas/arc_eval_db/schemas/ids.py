@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -38,8 +39,16 @@ def uuid7() -> uuid.UUID:
     """
     milliseconds, nanoseconds = divmod(time.time_ns(), _NS_PER_MS)
     fraction = (nanoseconds << 12) // _NS_PER_MS
-    randomness = int.from_bytes(os.urandom(8)) & 0x3FFF_FFFF_FFFF_FFFF
-    return uuid.UUID(int=(milliseconds & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | randomness)
+    randomness = _random_bits(62)
+    return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | randomness)
+
+
+# Random numbers of this module's own, seeded by the operating system: `random.seed` elsewhere does not repeat ids, and
+# the system's own numbers would take a third of the time of an id. A child process must not go on where its parent is.
+_random = random.Random()  # noqa: S311 - ids are unique, not secret
+_random_bits = _random.getrandbits
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_random.seed)
 
 
 def time_of(identifier: uuid.UUID) -> datetime:

@@ -12,6 +12,7 @@ from arc_eval_db.database.errors import (
     TransactionConflictError,
     error_for,
 )
+from arc_eval_db.database.pool import PoolClosedError, PoolStatistics, SessionPool
 from arc_eval_db.database.session import Session
 from arc_eval_db.database.settings import DatabaseSettings, settings_error
 
@@ -21,9 +22,12 @@ __all__ = [
     "DatabaseSettings",
     "DatabaseUnavailableError",
     "DuplicateRowError",
+    "PoolClosedError",
+    "PoolStatistics",
     "RowRefusedError",
     "SchemaMismatchError",
     "Session",
+    "SessionPool",
     "TransactionConflictError",
     "error_for",
     "settings_error",

@@ -36,6 +36,11 @@ class DuplicateRowError(DatabaseError, PoisonError):
 class RowRefusedError(DatabaseError, PoisonError):
     """A value of one of the rows cannot be stored. The other rows may be fine."""
 
+    table: str | None = None
+    """The table of the COPY that was refused, where the server says so."""
+    line: int | None = None
+    """Which of the COPY's rows the server was at, counted from 1: a suspect, and no more than that."""
+
 
 class SchemaMismatchError(DatabaseError, FatalError):
     """A table, column or right is missing; the data is fine. Run `arc-eval-db migrate up`, or mend the role."""
@@ -54,6 +59,7 @@ _ERRORS_BY_SQLSTATE: Mapping[str, type[DatabaseError]] = {
     "25006": DatabaseUnavailableError,  # read-only: a standby, or a disk being rescued
     "25P03": DatabaseUnavailableError,  # idle-in-transaction time-out: the connection is gone
     "28": SchemaMismatchError,
+    "2B": SchemaMismatchError,  # something of the user's own depends on what a migration replaces
     "3D": SchemaMismatchError,
     "3F": SchemaMismatchError,
     "40": TransactionConflictError,
@@ -83,6 +89,9 @@ _ENCODING_ERRORS = (OverflowError, TypeError, ValueError, UnicodeError, IndexErr
 
 _LOST_CONNECTION_ERRORS = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
+# An undefined table, column or function: mostly a release that is newer than the schema.
+_NEXT_STEPS = dict.fromkeys(("42P01", "42703", "42883"), "; if the schema is older: arc-eval-db migrate up")
+
 _QUOTED = re.compile(r'"[^"]*"')
 
 
@@ -95,7 +104,15 @@ def translated_errors(connection: asyncpg.Connection | None = None) -> Iterator[
     try:
         yield
     except (asyncpg.PostgresError, *_LOST_CONNECTION_ERRORS, *_ENCODING_ERRORS) as error:
-        raise _translated(error, is_closed=connection is not None and connection.is_closed()) from error
+        raise _translated(error, is_closed=connection is not None and is_closed(connection)) from error
+
+
+def is_closed(connection: asyncpg.Connection) -> bool:
+    """Whether a connection is gone. One of a pool goes back there when it is lost, and then says no more for itself."""
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True
 
 
 def _translated(error: BaseException, *, is_closed: bool) -> DatabaseError:
@@ -116,7 +133,24 @@ def _translated(error: BaseException, *, is_closed: bool) -> DatabaseError:
         kind = DatabaseUnavailableError
     translated = kind(_message(error, sqlstate))
     translated.sqlstate = sqlstate
+    if isinstance(translated, RowRefusedError):
+        translated.table, translated.line = copy_place(getattr(error, "context", None))
     return translated
+
+
+# "COPY outcomes, line 5, column metadata". The words are translated, their order is not. What stands on the lines above
+# was called from the COPY, and may quote a row.
+_COPY_PLACE = re.compile(r"COPY (\w+)\b\D*(\d+)")
+
+
+def copy_place(context: str | None) -> tuple[str | None, int | None]:
+    """The table and the line that an error's context names; nothing of the context itself is kept: it quotes rows.
+
+    >>> copy_place("COPY outcomes, line 5, column metadata")
+    ('outcomes', 5)
+    """
+    found = _COPY_PLACE.match(context.rpartition("\n")[2]) if context else None
+    return (found[1], int(found[2])) if found else (None, None)
 
 
 def _message(error: BaseException, sqlstate: str | None) -> str:
@@ -129,7 +163,7 @@ def _message(error: BaseException, sqlstate: str | None) -> str:
         if sqlstate is not None and sqlstate.startswith(("22", "23")):
             # Such messages quote the offending value: invalid input syntax for type uuid: "…".
             text = _QUOTED.sub("…", text)
-        return f"{name} ({sqlstate}): {text}"
+        return f"{name} ({sqlstate}): {text}{_NEXT_STEPS.get(sqlstate or '', '')}"
     if isinstance(error, OSError) and error.strerror:
         return f"{name}: {error.strerror}"
     if isinstance(error, OSError | TimeoutError):

@@ -9,15 +9,16 @@ from typing import Any, Self
 
 import asyncpg
 
-from arc_eval_db.database.errors import DatabaseUnavailableError, RowRefusedError, translated_errors
+from arc_eval_db.database.connecting import connecting, connection_arguments
+from arc_eval_db.database.errors import DatabaseUnavailableError, is_closed, translated_errors
 from arc_eval_db.database.settings import DatabaseSettings
-from arc_eval_db.errors import ArcEvalError, PoisonError, SettingsError
+from arc_eval_db.errors import ArcEvalError, PoisonError
 
 _CLOSE_TIMEOUT_S = 5.0
 
 
 class Session:
-    """One connection to the database. Used by one task at a time; never pooled, so that its owner can kill it."""
+    """One connection to the database, alone or lent by a `SessionPool`. Used by one task at a time."""
 
     def __init__(self, connection: asyncpg.Connection, command_timeout_s: float) -> None:
         self._connection = connection
@@ -32,43 +33,26 @@ class Session:
             DatabaseUnavailableError: the server cannot be reached; the message names neither user nor password.
             SchemaMismatchError: the server refuses the login, or the database does not exist.
         """
-        try:
-            with translated_errors():
-                connection = await asyncpg.connect(
-                    settings.database_url.get_secret_value(),
-                    timeout=settings.database_connect_timeout_s,
-                    command_timeout=settings.database_command_timeout_s,
-                    server_settings={
-                        "application_name": application_name,
-                        "timezone": "UTC",
-                        "statement_timeout": str(settings.database_statement_timeout_ms),
-                        "lock_timeout": str(settings.database_lock_timeout_ms),
-                        "idle_in_transaction_session_timeout": str(settings.database_idle_in_transaction_timeout_ms),
-                    },
-                )
-        except RowRefusedError as error:
-            # asyncpg checks the URL with the same kinds of exceptions as values; none was sent yet.
-            raise SettingsError(
-                "ARC_EVAL_DATABASE_URL: cannot be used; it must look like "
-                "postgresql://user:password@host:port/database?sslmode=verify-full"
-            ) from error.__cause__
+        with connecting():
+            connection = await asyncpg.connect(**connection_arguments(settings, application_name=application_name))
         return cls(connection, settings.database_command_timeout_s)
 
     @property
     def is_closed(self) -> bool:
         """Whether the connection is gone, by whoever's doing."""
-        return bool(self._connection.is_closed())
+        return is_closed(self._connection)
 
     def terminate(self) -> None:
         """Drop the connection at once, without asking the server."""
-        self._connection.terminate()
+        with contextlib.suppress(asyncpg.InterfaceError):  # lost before, and back in its pool
+            self._connection.terminate()
 
     async def close(self) -> None:
         """Say good-bye to the server, or drop the connection when it does not answer."""
         try:
             await self._connection.close(timeout=_CLOSE_TIMEOUT_S)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
-            self._connection.terminate()
+            self.terminate()
 
     async def __aenter__(self) -> Self:
         return self
@@ -110,7 +94,7 @@ class Session:
             if isinstance(error, ArcEvalError) and not isinstance(error, DatabaseUnavailableError):
                 await self._roll_back(transaction)
             else:
-                self._connection.terminate()
+                self.terminate()
             raise
 
     @contextlib.asynccontextmanager
@@ -150,7 +134,7 @@ class Session:
             with contextlib.suppress(asyncpg.InterfaceError):  # already closed: no listener is left to remove
                 self._connection.remove_termination_listener(end)
             if not copy.done():
-                self._connection.terminate()
+                self.terminate()
                 copy.cancel()
 
     async def _copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
@@ -161,4 +145,4 @@ class Session:
         try:
             await transaction.rollback()
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
-            self._connection.terminate()
+            self.terminate()

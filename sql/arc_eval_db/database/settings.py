@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from arc_eval_db.database.address import check_protection
 from arc_eval_db.errors import SettingsError
 from arc_eval_db.settings import ENVIRONMENT_PREFIX
 
@@ -29,6 +31,10 @@ class DatabaseSettings(BaseSettings):
 
     database_url: SecretStr
     """postgresql://user:password@host:port/database?sslmode=verify-full"""
+    database_ssl_cafile: str | None = None
+    """Certificates to trust, PEM. Unset: the system's. `sslrootcert` in the URL goes first."""
+    database_allow_insecure: bool = False
+    """Let a connection over a network go without `sslmode=verify-full`: it can be read or impersonated on the way."""
     database_connect_timeout_s: float = Field(default=10, gt=0)
     database_command_timeout_s: float = Field(default=60, gt=0)
     """Deadline of one statement or COPY on the client's side. Without one asyncpg waits for ever when cancelling."""
@@ -36,6 +42,23 @@ class DatabaseSettings(BaseSettings):
     database_lock_timeout_ms: int = Field(default=5_000, ge=0)
     database_idle_in_transaction_timeout_ms: int = Field(default=10_000, ge=0)
     """How long a frozen consumer can hold the locks of its transaction against the one that takes over."""
+    database_pool_size_min: int = Field(default=10, ge=0)
+    """Connections that a pool keeps open. Workers and migrations have one of their own, and no pool."""
+    database_pool_size_max: int = Field(default=50, ge=1)
+    database_pool_acquire_timeout_s: float = Field(default=10, gt=0)
+    """How long to wait for a connection of a pool that has none to spare."""
+
+    @field_validator("database_pool_size_max")
+    @classmethod
+    def _pool_sizes_fit(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data.get("database_pool_size_min", 0):
+            raise PydanticCustomError("pool_sizes", "must not be below ARC_EVAL_DATABASE_POOL_SIZE_MIN")
+        return value
+
+    @model_validator(mode="after")
+    def _way_is_protected(self) -> Self:
+        check_protection(self.database_url.get_secret_value(), allow_insecure=self.database_allow_insecure)
+        return self
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

@@ -12,6 +12,7 @@ from arc_eval_db.database import Session
 from arc_eval_db.errors import FatalError, RetryableError
 from arc_eval_db.migrations.edition import Edition, detect_edition, prepare_server
 from arc_eval_db.migrations.files import Migration, load_migrations
+from arc_eval_db.migrations.policies import read_policies, set_policy
 
 # Any constant will do, as long as nobody else's advisory lock uses it: "arc_eval" in ASCII.
 _LOCK_KEY = 0x6172635F6576616C
@@ -124,6 +125,39 @@ class Migrator:
                 self._report(f"undoing {migration.label}")
                 await self._undo(migration)
             return undone
+
+    async def convert(self) -> list[Migration]:
+        """Turn the plain edition into TimescaleDB's, with all rows and policies, in one transaction: all or nothing.
+
+        Everything from the first migration on that differs between the editions is undone and applied again. The tables
+        of events are rewritten and locked meanwhile. Returns what was applied again.
+
+        Raises:
+            FatalError: the database is no plain edition.
+            UnsupportedServerError: the server lacks TimescaleDB.
+        """
+        if await self.edition() is not Edition.POSTGRESQL:
+            raise FatalError("nothing to convert: the database has the TimescaleDB edition already")
+        plain, converted = load_migrations(Edition.POSTGRESQL), load_migrations(Edition.TIMESCALEDB)
+        first = next(old.version for old, new in zip(plain, converted, strict=True) if old != new)
+        async with self._lock():
+            await prepare_server(self._session, Edition.TIMESCALEDB)
+            applied = await self._applied()
+            self._check_drift(plain, applied)
+            if len(applied) != len(plain):
+                raise SchemaOutdatedError
+            policies = await read_policies(self._session)
+            async with self._session.transaction():
+                for migration in reversed(plain[first - 1 :]):
+                    await self._undo(migration)
+                for migration in converted[first - 1 :]:
+                    self._report(f"applying {migration.label}")
+                    await self._apply(migration, Edition.TIMESCALEDB)
+                await self._session.execute("UPDATE schema_migrations SET edition = $1", Edition.TIMESCALEDB.value)
+                for policy in policies:
+                    await set_policy(self._session, Edition.TIMESCALEDB, policy)
+            self._edition = Edition.TIMESCALEDB
+        return converted[first - 1 :]
 
     async def _apply(self, migration: Migration, edition: Edition) -> None:
         async with self._step(in_transaction=migration.up.in_transaction):

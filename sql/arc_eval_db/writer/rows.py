@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
@@ -24,33 +24,68 @@ from arc_eval_db.writer.patterns import failure_signature
 
 Row = tuple[Any, ...]
 
-_COMMON = ("time", "event_id", "execution_id", "configuration_version_id", "scenario_id", "simulation_id", "sequence")
-_LOG = ("log_partition", "log_offset")
+_COMMON = {
+    "time": "timestamptz",
+    "event_id": "uuid",
+    "execution_id": "uuid",
+    "configuration_version_id": "uuid",
+    "scenario_id": "uuid",
+    "simulation_id": "uuid",
+    "sequence": "bigint",
+}
+_LOG = {"log_partition": "integer", "log_offset": "bigint"}
 
-COLUMNS = MappingProxyType(
+COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "execution_events": (*_COMMON, "type", "source", "traceparent", "data", *_LOG),
-        "failures": (*_COMMON, "kind", "message", "details", "pattern_id", *_LOG),
-        "outcomes": (
-            *_COMMON,
-            "status",
-            "success",
-            "score",
-            "duration_ms",
-            "cost_usd",
-            "input_tokens",
-            "output_tokens",
-            "error_kind",
-            "error_message",
-            "metadata",
-            "last_sequence",
-            "dropped",
-            *_LOG,
-        ),
-        "tool_usage": (*_COMMON, "tool", "success", "duration_ms", "error", "arguments", "result_bytes", *_LOG),
+        "execution_events": {
+            **_COMMON,
+            "type": "text",
+            "source": "text",
+            "traceparent": "text",
+            "data": "jsonb",
+            **_LOG,
+        },
+        "failures": {**_COMMON, "kind": "text", "message": "text", "details": "jsonb", "pattern_id": "uuid", **_LOG},
+        "outcomes": {
+            **_COMMON,
+            "status": "text",
+            "success": "boolean",
+            "score": "double precision",
+            "duration_ms": "double precision",
+            "cost_usd": "double precision",
+            "input_tokens": "bigint",
+            "output_tokens": "bigint",
+            "error_kind": "text",
+            "error_message": "text",
+            "metadata": "jsonb",
+            "last_sequence": "bigint",
+            "dropped": "jsonb",
+            **_LOG,
+        },
+        "tool_usage": {
+            **_COMMON,
+            "tool": "text",
+            "success": "boolean",
+            "duration_ms": "double precision",
+            "error": "text",
+            "arguments": "jsonb",
+            "result_bytes": "bigint",
+            **_LOG,
+        },
     }
 )
-"""The event tables and their columns, in the order in which every writer takes the tables."""
+"""The event tables, in the order in which every writer takes them, and their columns' types, in the order of a row."""
+
+TABLES: Mapping[type[Envelope], str] = MappingProxyType(
+    {
+        StartedEvent: "execution_events",
+        ProgressedEvent: "execution_events",
+        CompletedEvent: "outcomes",
+        ToolUsedEvent: "tool_usage",
+        FailureRecordedEvent: "failures",
+    }
+)
+"""Where the one row of each event lands."""
 
 _CONTEXT_FIELDS = {"configuration_version_id", "scenario_id", "simulation_id"}
 

@@ -1,0 +1,127 @@
+"""Records on their way to the database: a bounded queue that says when it is time to write."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from typing import NamedTuple
+
+from arc_eval_db.records import ExecutionStart, Record
+from arc_eval_db.writer import LoggedEvent
+
+
+class QueuedRecord(NamedTuple):
+    """A record and the event that it is."""
+
+    record: Record
+    logged: LoggedEvent
+
+    def identified(self) -> Record:
+        """The record with the ids that it got, so that recording it again stores nothing twice."""
+        event = self.logged.event
+        envelope = dataclasses.replace(self.record.envelope, event_id=event.id, time=event.time)
+        if isinstance(self.record, ExecutionStart):
+            return dataclasses.replace(self.record, envelope=envelope, execution_id=event.subject)
+        return dataclasses.replace(self.record, envelope=envelope)
+
+
+class RecordQueue:
+    """Oldest first. A record stays in it until it is written or refused, so what is in it is what is not done."""
+
+    def __init__(self, records_max: int, flush_records: int, flush_interval_s: float) -> None:
+        self._records_max = records_max
+        self._flush_records = flush_records
+        self._flush_interval_s = flush_interval_s
+        self._items: deque[QueuedRecord] = deque()
+        self._oldest_at = 0.0
+        self._wanted = 0
+        self._closed = False
+        self._arrived = asyncio.Event()
+        self._left = asyncio.Event()
+        self.taken = 0
+        """How many ever came in."""
+        self.done = 0
+        """How many have left."""
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room."""
+        return len(self._items) >= self._records_max
+
+    def put(self, item: QueuedRecord) -> None:
+        """Add a record; there must be room."""
+        assert not self.is_full
+        self._items.append(item)
+        self.taken += 1
+        waiting = len(self._items)
+        if waiting == 1:
+            self._oldest_at = time.monotonic()
+            self._arrived.set()
+        elif waiting == self._flush_records:
+            self._arrived.set()
+
+    def first(self, count: int) -> list[QueuedRecord]:
+        """The oldest `count` records, or all there are; they stay."""
+        return list(islice(self._items, count))
+
+    def remove_first(self, count: int) -> None:
+        """The oldest `count` records are written or refused."""
+        for _ in range(count):
+            self._items.popleft()
+        self.done += count
+        self.wake_waiting()
+
+    def want_all(self) -> int:
+        """Make everything that waits due now; returns what `done` will be after that."""
+        self._wanted = self.taken
+        self._arrived.set()
+        return self._wanted
+
+    def close(self) -> None:
+        """Nothing will come in any more."""
+        self._closed = True
+        self._arrived.set()
+
+    def wake_waiting(self) -> None:
+        """Let those who wait in `wait_until` look again."""
+        left, self._left = self._left, asyncio.Event()
+        left.set()
+
+    async def wait_until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait for something that changes when records leave; False when it does not happen in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not condition():
+                    await self._left.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def due(self) -> bool:
+        """Wait until it is time to write; False when the queue is closed and empty."""
+        while not (self._items and self._is_due()):
+            if self._closed and not self._items:
+                return False
+            self._arrived.clear()
+            left_s = self._oldest_at + self._flush_interval_s - time.monotonic() if self._items else None
+            try:
+                async with asyncio.timeout(left_s):
+                    await self._arrived.wait()
+            except TimeoutError:
+                continue
+        return True
+
+    def _is_due(self) -> bool:
+        return (
+            len(self._items) >= self._flush_records
+            or self._closed
+            or self.done < self._wanted
+            or time.monotonic() >= self._oldest_at + self._flush_interval_s
+        )

@@ -1,0 +1,17 @@
+DROP VIEW failures_daily;
+DROP VIEW failures_hourly;
+DROP VIEW tool_usage_daily;
+DROP VIEW tool_usage_hourly;
+DROP VIEW errors_daily;
+DROP VIEW errors_hourly;
+DROP VIEW scenario_outcomes_daily;
+DROP VIEW scenario_outcomes_hourly;
+DROP VIEW outcomes_daily;
+DROP VIEW outcomes_hourly;
+DROP INDEX failures_day_idx;
+DROP INDEX failures_hour_idx;
+DROP INDEX tool_usage_day_idx;
+DROP INDEX tool_usage_hour_idx;
+DROP INDEX outcomes_day_idx;
+DROP INDEX outcomes_hour_idx;
+DROP TABLE storage_policies;

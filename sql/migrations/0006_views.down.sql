@@ -1,0 +1,15 @@
+DROP VIEW tool_reliability;
+DROP VIEW error_rates;
+DROP VIEW cost_breakdown;
+DROP VIEW performance_trends;
+DROP VIEW performance_daily;
+DROP VIEW performance_hourly;
+DROP VIEW configuration_names;
+DROP VIEW execution_completeness;
+DROP VIEW active_simulations;
+DROP VIEW execution_state;
+DROP VIEW unended_executions;
+DROP FUNCTION abandoned_after();
+DROP INDEX dead_letters_key_idx;
+DROP INDEX executions_unended_idx;
+DROP INDEX outcomes_simulation_id_idx;

@@ -1,0 +1,130 @@
+"""How fast the views answer over ten million executions.
+
+    PYTHONPATH=tests python -m benchmarks.views --url postgresql://postgres@127.0.0.1:5432/postgres
+
+Asks every question of docs/views.md, in turn, and prints how long each took on the client's side. Needs the recorded
+runs and about 20 GB of disk; to fill the database takes half an hour. `--database NAME` keeps it, or takes up the one
+that is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import statistics
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from arc_eval_db.database import DatabaseSettings, Session
+from arc_eval_db.migrations import Edition, Migrator
+from benchmarks.dataset import fill, prepare
+from benchmarks.report import print_rows, where, write_json
+from support.databases import connect, temporary_database
+from support.views_page import questions
+
+_TABLES = ("executions", "outcomes", "tool_usage", "failures", "execution_events")
+
+
+@contextlib.asynccontextmanager
+async def _database(server: DatabaseSettings, name: str | None) -> AsyncIterator[DatabaseSettings]:
+    """The database to read; without a name it goes when the benchmark ends."""
+    if name is None:
+        async with temporary_database(server) as settings:
+            yield settings
+        return
+    async with await connect(server) as session:
+        if not await session.fetch_value("SELECT true FROM pg_database WHERE datname = $1", name):
+            await session.execute(f'CREATE DATABASE "{name}"')
+    yield server.with_database(name)
+
+
+async def _fill(session: Session, executions: int, days: int) -> None:
+    """Fill the database up to now, or only what is missing since it was filled."""
+    await session.execute("SET synchronous_commit = off")
+    runs = await prepare(session)
+    until = datetime.now(UTC)
+    since = await session.fetch_value("SELECT max(started_at) FROM executions") or until - timedelta(days=days)
+    per_day = -(-executions // days)
+    await fill(session, runs=runs, since=since, until=until, executions_per_day=per_day, steps=1, report=print)
+
+
+async def _settle(session: Session, edition: Edition) -> None:
+    """What the policies would have done by now, and statistics for the planner."""
+    if edition is Edition.TIMESCALEDB:
+        for procedure in ("policy_refresh_continuous_aggregate", "policy_compression"):
+            jobs = await session.fetch(
+                "SELECT job_id, hypertable_name FROM timescaledb_information.jobs WHERE proc_name = $1 ORDER BY job_id",
+                procedure,
+            )
+            for job in jobs:
+                began = time.perf_counter()
+                await session.execute(f"CALL run_job({job['job_id']})")
+                print(f"{procedure} on {job['hypertable_name']}: {time.perf_counter() - began:.1f} s")
+    await session.execute("VACUUM ANALYZE")
+
+
+async def _check(session: Session) -> None:
+    """The rollups say what the rows say: a fast wrong answer is none."""
+    rows = await session.fetch_value("SELECT count(*) FROM outcomes")
+    counted = await session.fetch_value("SELECT sum(executions) FROM performance_daily")
+    assert rows == counted, f"{rows} outcomes, {counted} in performance_daily"
+
+
+async def _measure(session: Session, repeats: int) -> dict[str, list[float]]:
+    seconds: dict[str, list[float]] = {view: [] for view in questions()}
+    for _ in range(repeats):
+        for view, (_, statement) in questions().items():
+            began = time.perf_counter()
+            rows = await session.fetch(statement)
+            seconds[view].append(time.perf_counter() - began)
+            assert rows, f"{view}: no answer"
+    return seconds
+
+
+async def _run(options: argparse.Namespace) -> None:
+    server = DatabaseSettings.load(
+        database_url=options.url,
+        database_command_timeout_s=6 * 3600,
+        database_statement_timeout_ms=0,
+        database_idle_in_transaction_timeout_ms=0,
+    )
+    async with _database(server, options.database) as settings, await connect(settings) as session:
+        migrator = Migrator(session)
+        await migrator.up()
+        edition = await migrator.edition()
+        await _fill(session, options.executions, options.days)
+        await _settle(session, edition)
+        await _check(session)
+        counts = {table: await session.fetch_value(f"SELECT count(*) FROM {table}") for table in _TABLES}
+        await _measure(session, 1)  # what was never read is read from disk once
+        seconds = await _measure(session, options.repeats)
+        report: dict[str, Any] = {**await where(session), "edition": edition.value, "rows": counts, "seconds": seconds}
+    print(f"\n{report['edition']}: " + ", ".join(f"{count:,} {table}" for table, count in counts.items()) + "\n")
+    figures = {
+        view: (1000 * statistics.mean(times), 1000 * statistics.median(times), 1000 * max(times))
+        for view, times in seconds.items()
+    }
+    average = tuple(statistics.mean(column) for column in zip(*figures.values(), strict=True))
+    lines = [(view, *line) for view, line in {**figures, "average": average}.items()]
+    print_rows(("view", "mean ms", "median ms", "worst ms"), lines)
+    write_json(options.json, report)
+
+
+def main() -> None:
+    """Read the options and run."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--url", required=True, help="a server on which databases may be created")
+    parser.add_argument("--database", help="keep the database under this name, or use it if it is there")
+    parser.add_argument("--executions", type=int, default=10_000_000)
+    parser.add_argument("--days", type=int, default=90)
+    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--json", type=Path)
+    asyncio.run(_run(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""From the plain edition to TimescaleDB's: all rows, the same schema, or nothing at all."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import pytest
+
+from arc_eval_db.database import DatabaseSettings, Session
+from arc_eval_db.errors import FatalError
+from arc_eval_db.migrations import Edition, Migrator, StoragePolicy, read_policies, schema_difference, set_policy
+from arc_eval_db.migrations.edition import UnsupportedServerError
+from arc_eval_db.migrations.runner import SchemaOutdatedError
+from arc_eval_db.schemas.parsing import parse_event
+from arc_eval_db.writer import BatchWriter, LoggedEvent
+from arc_eval_db.writer.rows import COLUMNS
+from support.databases import connect
+from support.events import lifecycle
+
+pytestmark = pytest.mark.database
+
+
+async def rows(session: Session) -> dict[str, list[str]]:
+    return {
+        table: sorted(row["t"] for row in await session.fetch(f"SELECT to_jsonb(t)::text AS t FROM {table} AS t"))
+        for table in (*COLUMNS, "executions")
+    }
+
+
+async def write_lifecycles(session: Session, count: int) -> None:
+    events = []
+    for number in range(count):
+        time = (datetime.now(UTC) - timedelta(days=number)).isoformat()
+        events += [{**content, "time": time} for content in lifecycle()]
+    async with session.transaction():
+        await BatchWriter().write(session, [LoggedEvent(parse_event(orjson.dumps(content))) for content in events])
+
+
+async def test_all_rows_and_policies_are_kept(timescaledb: None, empty_database: DatabaseSettings) -> None:
+    async with await connect(empty_database) as session:
+        await Migrator(session, edition=Edition.POSTGRESQL).up()
+        await write_lifecycles(session, 20)
+        kept = StoragePolicy("tool_usage", timedelta(days=3), timedelta(days=400))
+        await set_policy(session, Edition.POSTGRESQL, kept)
+        before = await rows(session)
+        migrator = Migrator(session)
+        assert [migration.version for migration in await migrator.convert()] == [3, 4, 5, 6]
+        assert await rows(session) == before
+        assert kept in await read_policies(session)
+        assert await migrator.edition() is Edition.TIMESCALEDB
+        assert await schema_difference(session, Edition.TIMESCALEDB) == []
+        # Another connection sees the same edition, and nothing left to apply.
+        async with await connect(empty_database) as other:
+            assert await Migrator(other).edition() is Edition.TIMESCALEDB
+            assert await Migrator(other).up() == []
+        with pytest.raises(FatalError, match="has the TimescaleDB edition already"):
+            await migrator.convert()
+
+
+async def test_a_failure_leaves_the_plain_edition(timescaledb: None, empty_database: DatabaseSettings) -> None:
+    async with await connect(empty_database) as session:
+        await Migrator(session, edition=Edition.POSTGRESQL).up()
+        await write_lifecycles(session, 2)
+        # Something of the user's own depends on what must be made anew.
+        await session.execute("CREATE VIEW mine AS SELECT * FROM performance_daily")
+        before = await rows(session)
+        with pytest.raises(FatalError, match="2BP01"):
+            await Migrator(session).convert()
+        await session.execute("DROP VIEW mine")
+        assert await rows(session) == before
+        assert await Migrator(session).edition() is Edition.POSTGRESQL
+        assert await schema_difference(session, Edition.POSTGRESQL) == []
+
+
+async def test_an_old_schema_is_brought_up_first(timescaledb: None, empty_database: DatabaseSettings) -> None:
+    async with await connect(empty_database) as session:
+        await Migrator(session, edition=Edition.POSTGRESQL).up(4)
+        with pytest.raises(SchemaOutdatedError):
+            await Migrator(session).convert()
+
+
+async def test_a_server_without_timescaledb_is_left_alone(session: Session, edition: Edition) -> None:
+    if edition is Edition.TIMESCALEDB:
+        pytest.skip("this server has TimescaleDB")
+    with pytest.raises(UnsupportedServerError, match=r"timescaledb is (not )?installed"):
+        await Migrator(session).convert()
+    assert await schema_difference(session, edition) == []
