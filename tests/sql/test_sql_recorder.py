@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from arc_eval_db import records
 from arc_eval_db.breaker import BreakerState, CircuitBreaker
 from arc_eval_db.database import DatabaseSettings, SchemaMismatchError, Session
 from arc_eval_db.errors import SettingsError
@@ -29,7 +28,9 @@ from arc_eval_db.recorder import (
     RefusedRecord,
     UnwrittenRecordsError,
 )
+from arc_eval_db.recorder.queue import QueuedRecord
 from arc_eval_db.records import (
+    DEFAULT_SOURCE,
     Envelope,
     ExecutionReference,
     ExecutionStart,
@@ -38,11 +39,12 @@ from arc_eval_db.records import (
     Record,
     ToolUse,
     event_of,
+    plain_data_of,
 )
 from arc_eval_db.schemas import ids
-from arc_eval_db.schemas.events import Event
 from arc_eval_db.schemas.refusals import EventRefusedError
 from arc_eval_db.schemas.status import ExecutionStatus
+from arc_eval_db.writer import LoggedEvent, event_row
 from support.conditions import eventually
 from support.databases import connect
 from support.proxy import TcpProxy
@@ -587,7 +589,7 @@ ODD_VALUES: st.SearchStrategy[Any] = st.one_of(
         st.datetimes(datetime(2019, 12, 31), datetime(2030, 1, 1), timezones=st.sampled_from([UTC, CENTRAL, None])),  # noqa: DTZ001 - bounds
     ),
     simulation=st.sampled_from([None, ids.simulation_id("nightly"), ids.uuid7()]),
-    source=st.sampled_from(["/scripts/import", "", "two words"]),
+    source=st.sampled_from([DEFAULT_SOURCE, DEFAULT_SOURCE, "/scripts/import", "", "two words"]),
 )
 def test_values_checked_as_they_are_give_what_the_parser_gives(
     kind: Any, changed: dict[str, Any], times: datetime | None, simulation: UUID | None, source: str
@@ -603,20 +605,27 @@ def test_values_checked_as_they_are_give_what_the_parser_gives(
     envelope = Envelope(event_id=ids.uuid7(), time=times, source=source)
     record = kind(it, **{**fields[kind], **known}, envelope=envelope)
 
-    def attempt() -> Event | tuple[str, str]:
+    def refusal() -> tuple[str, str] | None:
         try:
-            return event_of(record)
+            event_of(record)
         except EventRefusedError as error:
             return error.reason.value, error.detail
+        return None
 
-    with_both = attempt()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(records, "_checked_as_it_is", lambda document, raw: None)
-        with_parser = attempt()
-    assert with_both == with_parser
-    if not isinstance(with_both, tuple) and not isinstance(with_parser, tuple):
-        assert with_both.model_dump_json() == with_parser.model_dump_json()
-        assert with_both.data.model_dump_json() == with_parser.data.model_dump_json()
+    plain = plain_data_of(record)
+    if plain is None:
+        return
+    assert refusal() is None
+    parsed = event_row(LoggedEvent(event_of(record)))
+    assert QueuedRecord.of(record).row == parsed
+    assert (plain.time, plain.event_id) == parsed.row[:2]
+
+
+def test_an_ordinary_record_goes_the_short_way() -> None:
+    it = execution()
+    assert plain_data_of(Outcome(it, "succeeded", score=0.5, error_message="fine: été")) is not None
+    assert plain_data_of(ToolUse(it, "lookup", success=False, error="no such order")) is not None
+    assert plain_data_of(Failure(it, "policy", "refunded")) is not None
 
 
 def test_each_metric_is_explained() -> None:

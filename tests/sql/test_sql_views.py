@@ -86,8 +86,8 @@ async def test_an_execution_is_running_then_abandoned_or_completed(session: Sess
     fresh, silent, busy, progressing, failing, done, endless = (ids.uuid7() for _ in range(7))
     await write(
         session,
-        event(STARTED, subject=fresh, time=ago(minutes=59)),
-        event(STARTED, subject=silent, time=ago(minutes=61)),
+        event(STARTED, subject=fresh, time=ago(minutes=30)),
+        event(STARTED, subject=silent, time=ago(minutes=90)),
         event(STARTED, subject=busy, time=ago(hours=30)),
         event(TOOL_USED, subject=busy, time=ago(minutes=5)),
         event(STARTED, subject=progressing, time=ago(hours=30)),
@@ -129,7 +129,7 @@ async def test_an_active_simulation_counts_its_executions(session: Session) -> N
         event(STARTED, subject=abandoned, time=ago(hours=3)),
         event(STARTED, subject=succeeded, time=ago(minutes=50)),
         event(STARTED, subject=failed, time=ago(minutes=50)),
-        event(STARTED, subject=running, time=ago(minutes=40)),
+        event(STARTED, subject=running, time=ago(minutes=20)),
         event(COMPLETED, {"cost_usd": 0.25}, subject=succeeded, time=ago(minutes=30)),
         event(COMPLETED, {"status": "failed", "cost_usd": 0.5}, subject=failed, time=ago(minutes=20)),
         event(STARTED, other, subject=elsewhere, time=ago(minutes=50)),

@@ -21,7 +21,7 @@ from arc_eval_db.schemas.parsing import parse_event
 from arc_eval_db.schemas.topics import COMPLETED, FAILURE_RECORDED, PROGRESSED, STARTED, TOOL_USED
 from arc_eval_db.writer import BatchWriter, LoggedEvent, WriteReport
 from arc_eval_db.writer.patterns import failure_signature
-from arc_eval_db.writer.rows import COLUMNS, TABLES
+from arc_eval_db.writer.rows import COLUMNS, event_row
 from support.databases import connect
 from support.events import CONFIGURATION, event, lifecycle
 
@@ -419,8 +419,10 @@ async def test_the_types_of_the_columns_are_the_schemas(session: Session) -> Non
 
 
 def test_each_event_type_has_a_table() -> None:
-    assert set(TABLES) == set(EVENT_MODELS)
-    assert set(TABLES.values()) == set(COLUMNS)
+    rows = [event_row(one) for one in logged(*lifecycle())]
+    assert len(rows) == len(EVENT_MODELS)
+    assert {row.table for row in rows} == set(COLUMNS)
+    assert all(len(row.row) == len(COLUMNS[row.table]) for row in rows)
 
 
 PARENT_TABLES = (

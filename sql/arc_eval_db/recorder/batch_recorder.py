@@ -28,9 +28,8 @@ from arc_eval_db.recorder.reports import (
     RefusedRecord,
     UnwrittenRecordsError,
 )
-from arc_eval_db.records import ExecutionStart, Failure, Outcome, Record, ToolUse, event_of
+from arc_eval_db.records import ExecutionStart, Failure, Outcome, Record, ToolUse
 from arc_eval_db.schemas.refusals import EventRefusedError, RefusalReason
-from arc_eval_db.writer import LoggedEvent
 
 _KINDS: dict[type[Record], str] = {
     ExecutionStart: "execution_start",
@@ -168,7 +167,9 @@ class BatchExecutionRecorder:
             FatalError: the recorder stopped, as the database's schema or the role's rights do not fit.
         """
         item = self._checked(record)
-        await self._give_way()
+        self._turn += 1
+        if self._turn >= _RECORDS_PER_TURN:
+            await self._give_way()
         if self._queue.is_full:
             await self._wait_for_room()
         self._put(item)
@@ -193,7 +194,12 @@ class BatchExecutionRecorder:
         refused: list[RefusedRecord] = []
         for index, record in enumerate(records):
             try:
-                await self.record(record)
+                item = self._checked(record)
+                if index % _RECORDS_PER_TURN == 0:
+                    await self._give_way()
+                if self._queue.is_full:
+                    await self._wait_for_room()
+                self._put(item)
             except EventRefusedError as error:
                 refused.append(RefusedRecord(record, error, index))
             except RecorderFullError as error:
@@ -265,7 +271,7 @@ class BatchExecutionRecorder:
     def _checked(self, record: Record) -> QueuedRecord:
         self._check_open()
         try:
-            return QueuedRecord(record, LoggedEvent(event_of(record)))
+            return QueuedRecord.of(record)
         except EventRefusedError as error:
             self._refused[error.reason.value] += 1
             self.metrics.count("arc_eval_recorder_refused_total", reason=error.reason.value)
@@ -276,11 +282,9 @@ class BatchExecutionRecorder:
         self._kinds[type(item.record)] += 1
 
     async def _give_way(self) -> None:
-        self._turn += 1
-        if self._turn >= _RECORDS_PER_TURN:
-            self._turn = 0
-            self._publish()
-            await asyncio.sleep(0)
+        self._turn = 0
+        self._publish()
+        await asyncio.sleep(0)
 
     async def _wait_for_room(self) -> None:
         task = self._check_open()

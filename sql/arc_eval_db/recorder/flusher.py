@@ -23,7 +23,7 @@ from arc_eval_db.recorder.queue import QueuedRecord, RecordQueue
 from arc_eval_db.recorder.reports import FlushReport, RecorderMetric, RefusedRecord
 from arc_eval_db.retries import Backoff
 from arc_eval_db.schemas.refusals import RefusalReason
-from arc_eval_db.writer import BatchWriter, RefusedEvent, WriteReport
+from arc_eval_db.writer import BatchWriter, RefusedRow, RowReport
 
 APPLICATION_NAME = "arc-eval-db recorder"
 
@@ -118,18 +118,18 @@ class Flusher:
             self._account(batch, report, time.monotonic() - started)
         self._note_breaker()
 
-    async def _write(self, batch: Sequence[QueuedRecord]) -> WriteReport:
+    async def _write(self, batch: Sequence[QueuedRecord]) -> RowReport:
         if self._session is None or self._session.is_closed:
             self._session = await Session.connect(self._settings, application_name=APPLICATION_NAME)
         async with self._session.transaction():
-            return await self._writer.write(self._session, [item.logged for item in batch])
+            return await self._writer.write_rows(self._session, [item.row for item in batch])
 
     def _succeed(self) -> None:
         self._breaker.succeeded()
         self._backoff.reset()
         self._batch_records = min(2 * self._batch_records, self._batch_records_max)
 
-    def _account(self, batch: Sequence[QueuedRecord], report: WriteReport, seconds: float) -> None:
+    def _account(self, batch: Sequence[QueuedRecord], report: RowReport, seconds: float) -> None:
         # Nothing is awaited between the commit and this line: a record is never both written and still waiting.
         self._queue.remove_first(len(batch))
         refused = tuple(
@@ -184,7 +184,7 @@ class Flusher:
             self._batch_records = len(batch) // 2
             return
         refusal = error if isinstance(error, RowRefusedError) else RowRefusedError(str(error))
-        report = WriteReport(refused=[RefusedEvent(batch[0].logged, refusal, 0)])
+        report = RowReport(refused=[RefusedRow(0, refusal)])
         self._account(batch, report, time.monotonic() - started)
 
     def _note_breaker(self) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from arc_eval_db.writer.batch_writer import BatchWriter, RefusedEvent, WriteReport
+from arc_eval_db.writer.batch_writer import BatchWriter, RefusedEvent, RefusedRow, RowReport, WriteReport
 from arc_eval_db.writer.dead_letters import DeadLetter, insert_dead_letters
 from arc_eval_db.writer.offsets import FencedError, OffsetRange, OffsetStore, TopicPartition
-from arc_eval_db.writer.rows import LoggedEvent
+from arc_eval_db.writer.rows import EventRow, LoggedEvent, event_row, row_of
 
 __all__ = [
     "BatchWriter",
     "DeadLetter",
+    "EventRow",
     "FencedError",
     "LoggedEvent",
     "OffsetRange",
     "OffsetStore",
     "RefusedEvent",
+    "RefusedRow",
+    "RowReport",
     "TopicPartition",
     "WriteReport",
+    "event_row",
     "insert_dead_letters",
+    "row_of",
 ]

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from arc_eval_db.database import DuplicateRowError, RowRefusedError, Session
-from arc_eval_db.writer.rows import COLUMNS, TABLES, LoggedEvent, Row, RowBatch
+from arc_eval_db.writer.parents import Row
+from arc_eval_db.writer.rows import COLUMNS, EventRow, LoggedEvent, RowBatch, event_row
 from arc_eval_db.writer.table_rows import copy_rows, store_rows
 
 
@@ -18,6 +19,25 @@ class RefusedEvent:
     error: RowRefusedError
     index: int
     """Its place in the batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """A row that the database would not store."""
+
+    index: int
+    """Its place in the batch."""
+    error: RowRefusedError
+
+
+@dataclass(slots=True)
+class RowReport:
+    """What became of a batch of rows: inserted + duplicates + refused = rows."""
+
+    inserted: int = 0
+    duplicates: int = 0
+    refused: list[RefusedRow] = field(default_factory=list)
+    """In the order of the batch."""
 
 
 @dataclass(slots=True)
@@ -43,46 +63,52 @@ class BatchWriter:
 
     async def write(self, session: Session, events: Sequence[LoggedEvent]) -> WriteReport:
         """Write `events`; `session` must be in a transaction."""
-        report = WriteReport()
-        if not events:
+        report = await self.write_rows(session, [event_row(logged) for logged in events])
+        refused = [RefusedEvent(events[found.index], found.error, found.index) for found in report.refused]
+        return WriteReport(report.inserted, report.duplicates, refused)
+
+    async def write_rows(self, session: Session, rows: Sequence[EventRow]) -> RowReport:
+        """Write rows that were made of events before; `session` must be in a transaction."""
+        report = RowReport()
+        if not rows:
             return report
-        batch = RowBatch.of(events)
+        batch = RowBatch.of(rows)
         try:
             async with session.savepoint():
                 # The rows come before what they point at (no foreign key joins them): so the parents of refused rows
                 # need not be taken back, and rows that all writers share are locked for the shortest time.
-                copied = [await copy_rows(session, table, rows) for table, rows in _filled(batch)]
+                copied = [await copy_rows(session, table, of_table) for table, of_table in _filled(batch)]
                 await batch.parents.write(session)
             report.inserted = sum(copied)
         except (DuplicateRowError, RowRefusedError) as error:
-            refused = await self._write_carefully(session, list(enumerate(events)), batch, report, error)
+            refused = await self._write_carefully(session, list(enumerate(rows)), batch, report, error)
             report.refused = sorted(refused, key=lambda found: found.index)
-        report.duplicates = len(events) - report.inserted - len(report.refused)
+        report.duplicates = len(rows) - report.inserted - len(report.refused)
         return report
 
     async def _write_carefully(
         self,
         session: Session,
-        numbered: Sequence[tuple[int, LoggedEvent]],
+        numbered: Sequence[tuple[int, EventRow]],
         batch: RowBatch,
-        report: WriteReport,
+        report: RowReport,
         error: DuplicateRowError | RowRefusedError | None = None,
-    ) -> list[RefusedEvent]:
+    ) -> list[RefusedRow]:
         """Store what can be stored, add it to `report`, and return what is refused."""
         try:
             async with session.savepoint():
                 inserted, refused = await self._store_rows(session, numbered, batch, error)
                 numbers = {found.index for found in refused}
-                kept = [logged for number, logged in numbered if number not in numbers]
+                kept = [row for number, row in numbered if number not in numbers]
                 await (RowBatch.of(kept) if refused else batch).parents.write(session)
         except RowRefusedError as refusal:
             # Something that rows point at. Nothing that passes the checks is known to be refused there.
             if len(numbered) == 1:
-                return [RefusedEvent(numbered[0][1], refusal, numbered[0][0])]
+                return [RefusedRow(numbered[0][0], refusal)]
             middle = len(numbered) // 2
             refused = []
             for half in (numbered[:middle], numbered[middle:]):
-                of_half = RowBatch.of([logged for _, logged in half])
+                of_half = RowBatch.of([row for _, row in half])
                 refused += await self._write_carefully(session, half, of_half, report)
             return refused
         report.inserted += inserted
@@ -91,21 +117,18 @@ class BatchWriter:
     async def _store_rows(
         self,
         session: Session,
-        numbered: Sequence[tuple[int, LoggedEvent]],
+        numbered: Sequence[tuple[int, EventRow]],
         batch: RowBatch,
         error: DuplicateRowError | RowRefusedError | None,
-    ) -> tuple[int, list[RefusedEvent]]:
+    ) -> tuple[int, list[RefusedRow]]:
         inserted = 0
-        refused: list[RefusedEvent] = []
+        refused: list[RefusedRow] = []
         for table, rows in _filled(batch):
-            # Each event has one row, so a table's rows stand in the order of its events.
-            owners = [(number, logged) for number, logged in numbered if TABLES[type(logged.event)] == table]
-            assert len(owners) == len(rows)
+            # A table's rows stand in the order of the batch.
+            owners = [number for number, row in numbered if row.table == table]
             stored = await store_rows(session, table, rows, error)
             inserted += stored.inserted
-            for index, refusal in stored.refused:
-                number, logged = owners[index]
-                refused.append(RefusedEvent(logged, refusal, number))
+            refused += [RefusedRow(owners[index], refusal) for index, refusal in stored.refused]
         return inserted, refused
 
 

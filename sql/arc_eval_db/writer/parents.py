@@ -16,12 +16,15 @@ import orjson
 
 from arc_eval_db.database import Session
 from arc_eval_db.schemas import ids
-from arc_eval_db.schemas.events import CompletedEvent, Event, FailureRecordedEvent, StartedEvent
+from arc_eval_db.schemas.events import StartedEvent
 from arc_eval_db.sql import queries
+
+Row = tuple[Any, ...]
 
 
 @dataclass(slots=True)
 class _Execution:
+    id: UUID
     version_id: UUID
     scenario_id: UUID
     simulation_id: UUID | None
@@ -56,37 +59,32 @@ class Parents:
     versions: dict[UUID, _Version] = field(default_factory=dict)
     scenarios: dict[UUID, str | None] = field(default_factory=dict)
     simulations: dict[UUID, str | None] = field(default_factory=dict)
-    executions: dict[UUID, _Execution] = field(default_factory=dict)
+    executions: dict[int, _Execution] = field(default_factory=dict)
     patterns: dict[UUID, _Pattern] = field(default_factory=dict)
     _mentioned: set[tuple[int, int, int]] = field(default_factory=set)
 
-    def add_mentioned(self, event: Event) -> _Execution:
+    def add_mentioned(self, row: Row) -> _Execution:
         """Parents of which an event only has the ids."""
-        data = event.data
+        execution_id, version_id, scenario_id, simulation_id = row[2:6]
         # For every event, not for every execution: nothing keeps two events of one from naming two configurations.
         # Numbers, as a UUID is hashed and compared in Python: that would be half of the time that a batch's rows take.
-        simulation = data.simulation_id
-        mentioned = (data.configuration_version_id.int, data.scenario_id.int, simulation.int if simulation else 0)
+        mentioned = (version_id.int, scenario_id.int, simulation_id.int if simulation_id else 0)
         if mentioned not in self._mentioned:
             self._mentioned.add(mentioned)
-            self._add_mentioned_ids(event)
-        execution = self.executions.get(event.subject)
+            self.versions.setdefault(version_id, _Version())
+            self.scenarios.setdefault(scenario_id, None)
+            if simulation_id is not None:
+                self.simulations.setdefault(simulation_id, None)
+        execution = self.executions.get(execution_id.int)
         if execution is None:
-            execution = self.executions[event.subject] = _Execution(
-                data.configuration_version_id, data.scenario_id, data.simulation_id
+            execution = self.executions[execution_id.int] = _Execution(
+                execution_id, version_id, scenario_id, simulation_id
             )
         return execution
 
-    def _add_mentioned_ids(self, event: Event) -> None:
-        data = event.data
-        self.versions.setdefault(data.configuration_version_id, _Version())
-        self.scenarios.setdefault(data.scenario_id, None)
-        if data.simulation_id is not None:
-            self.simulations.setdefault(data.simulation_id, None)
-
-    def add_started(self, event: StartedEvent) -> None:
+    def add_started(self, row: Row, event: StartedEvent) -> None:
         """Parents that an event describes."""
-        execution = self.add_mentioned(event)
+        execution = self.add_mentioned(row)
         data = event.data
         execution.started_at = min(execution.started_at or event.time, event.time)
         execution.attempt = max(execution.attempt or 1, data.attempt)
@@ -98,18 +96,20 @@ class Parents:
             self.simulations[data.simulation_id] = data.simulation
         self._add_version(event)
 
-    def add_completed(self, event: CompletedEvent) -> None:
+    def add_completed(self, row: Row) -> None:
         """The end of an execution."""
-        execution = self.add_mentioned(event)
-        execution.ended_at = max(execution.ended_at or event.time, event.time)
+        execution, time = self.add_mentioned(row), row[0]
+        if execution.ended_at is None or execution.ended_at < time:
+            execution.ended_at = time
 
-    def add_failure(self, event: FailureRecordedEvent, pattern_id: UUID, signature: str) -> None:
+    def add_failure(self, row: Row, signature: str) -> None:
         """A sighting of a failure pattern."""
-        hour = event.time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        self.add_mentioned(row)
+        kind, message, _, pattern_id = row[7:11]
+        hour = row[0].astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         pattern = self.patterns.get(pattern_id)
         if pattern is None:
-            data = event.data
-            self.patterns[pattern_id] = _Pattern(data.kind, signature, data.message, hour, hour)
+            self.patterns[pattern_id] = _Pattern(kind, signature, message, hour, hour)
             return
         pattern.first_seen_at = min(pattern.first_seen_at, hour)
         pattern.last_seen_at = max(pattern.last_seen_at, hour)
@@ -132,7 +132,7 @@ class Parents:
             ("upsert_configuration_versions", _columns(self.versions)),
             ("upsert_scenarios", _columns(self.scenarios)),
             ("upsert_simulations", _columns(self.simulations)),
-            ("upsert_executions", _columns(self.executions)),
+            ("upsert_executions", _columns_of(list(self.executions.values()))),
             ("upsert_failure_patterns", _columns(self.patterns)),
         ):
             if arguments:
@@ -140,16 +140,19 @@ class Parents:
 
 
 def _columns(rows: dict[UUID, Any]) -> list[list[Any]]:
-    """One array a column, the id first; the dataclasses' fields stand in the order of the statements' parameters."""
+    """One array a column, the id first."""
     if not rows:
         return []
-    first = next(iter(rows.values()))
-    names = getattr(first, "__slots__", None)
-    if names is None:
-        return [list(rows.keys()), list(rows.values())]
-    columns: list[list[Any]] = [list(rows.keys())]
-    for name in names:
-        column = [getattr(row, name) for row in rows.values()]
+    values = list(rows.values())
+    rest = _columns_of(values) if hasattr(values[0], "__slots__") else [values]
+    return [list(rows.keys()), *rest]
+
+
+def _columns_of(rows: list[Any]) -> list[list[Any]]:
+    """One array a field; the dataclasses' fields stand in the order of the statements' parameters."""
+    columns: list[list[Any]] = []
+    for name in rows[0].__slots__ if rows else ():
+        column = [getattr(row, name) for row in rows]
         # unnest() fills what is missing with null, and a null costs the driver as much as a value.
         columns.append(column if any(value is not None for value in column) else [])
     return columns

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import orjson
 
 from arc_eval_db.schemas import ids
 from arc_eval_db.schemas.events import (
-    CompletedEvent,
-    Envelope,
     Event,
-    FailureRecordedEvent,
+    ExecutionCompleted,
+    FailureRecorded,
     ProgressedEvent,
     StartedEvent,
-    ToolUsedEvent,
+    ToolUsed,
 )
-from arc_eval_db.writer.parents import Parents
+from arc_eval_db.schemas.status import ExecutionStatus
+from arc_eval_db.writer.parents import Parents, Row
 from arc_eval_db.writer.patterns import failure_signature
-
-Row = tuple[Any, ...]
 
 _COMMON = {
     "time": "timestamptz",
@@ -76,17 +74,6 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 )
 """The event tables, in the order in which every writer takes them, and their columns' types, in the order of a row."""
 
-TABLES: Mapping[type[Envelope], str] = MappingProxyType(
-    {
-        StartedEvent: "execution_events",
-        ProgressedEvent: "execution_events",
-        CompletedEvent: "outcomes",
-        ToolUsedEvent: "tool_usage",
-        FailureRecordedEvent: "failures",
-    }
-)
-"""Where the one row of each event lands."""
-
 _CONTEXT_FIELDS = {"configuration_version_id", "scenario_id", "simulation_id"}
 
 
@@ -99,25 +86,46 @@ class LoggedEvent(NamedTuple):
     offset: int | None = None
 
 
+class EventRow(NamedTuple):
+    """The row of an event. Keeps nothing of the event but plain values, where those are all that its parents need."""
+
+    table: str
+    row: Row
+    """The values of `COLUMNS[table]`."""
+    described: StartedEvent | str | None = None
+    """What the row's parents need besides: the event of a start, the signature of a failure."""
+
+
 @dataclass(slots=True)
 class RowBatch:
-    """The rows of a batch of events by table, and the parents they need."""
+    """Rows by table, and the parents they need."""
 
     tables: dict[str, list[Row]] = field(default_factory=lambda: {table: [] for table in COLUMNS})
     parents: Parents = field(default_factory=Parents)
 
     @classmethod
-    def of(cls, events: Sequence[LoggedEvent]) -> Self:
-        """Make the rows of `events`."""
+    def of(cls, rows: Sequence[EventRow]) -> Self:
+        """Sort rows by table, and collect their parents."""
         batch = cls()
-        for logged in events:
-            _ADDERS[logged.event.__class__](batch, logged)
+        tables, parents = batch.tables, batch.parents
+        for table, row, described in rows:
+            tables[table].append(row)
+            if table == "outcomes":
+                parents.add_completed(row)
+            elif described is None:
+                parents.add_mentioned(row)
+            elif isinstance(described, str):
+                parents.add_failure(row, described)
+            else:
+                parents.add_started(row, described)
         return batch
 
 
-def _common(event: Event) -> Row:
+def event_row(logged: LoggedEvent) -> EventRow:
+    """The row of an event."""
+    event, _, partition, offset = logged
     data = event.data
-    return (
+    context = (
         event.time,
         event.id,
         event.subject,
@@ -126,99 +134,72 @@ def _common(event: Event) -> Row:
         data.simulation_id,
         int(event.sequence),
     )
+    if isinstance(event, StartedEvent):
+        return _lifecycle_row(context, event, {"configuration"}, event, partition, offset)
+    if isinstance(event, ProgressedEvent):
+        return _lifecycle_row(context, event, set(), None, partition, offset)
+    return row_of(context, event.data, partition, offset)
+
+
+def row_of(
+    context: Row,
+    data: ExecutionCompleted | ToolUsed | FailureRecorded,
+    partition: int | None = None,
+    offset: int | None = None,
+) -> EventRow:
+    """The row of what has a table of its own: an outcome, a tool's use, a failure.
+
+    Args:
+        context: the values of the columns that all tables begin with.
+    """
+    if isinstance(data, ExecutionCompleted):
+        return EventRow("outcomes", _outcome(context, data, partition, offset))
+    if isinstance(data, ToolUsed):
+        return EventRow("tool_usage", (*context, *_tool_use(data), partition, offset))
+    signature = failure_signature(data.message)
+    pattern_id = ids.failure_pattern_id(data.kind, signature)
+    failure = (data.kind, data.message, _json(data.details), pattern_id)
+    return EventRow("failures", (*context, *failure, partition, offset), signature)
+
+
+def _outcome(context: Row, data: ExecutionCompleted, partition: int | None, offset: int | None) -> Row:
+    status = data.status
+    return (
+        *context,
+        str(status),
+        status is ExecutionStatus.SUCCEEDED,
+        data.score,
+        data.duration_ms,
+        data.cost_usd,
+        data.input_tokens,
+        data.output_tokens,
+        data.error_kind,
+        data.error_message,
+        _json(data.metadata),
+        data.last_sequence,
+        _json(data.dropped),
+        partition,
+        offset,
+    )
+
+
+def _tool_use(data: ToolUsed) -> Row:
+    return (data.tool, data.success, data.duration_ms, data.error, _json(data.arguments), data.result_bytes)
+
+
+def _lifecycle_row(
+    context: Row,
+    event: StartedEvent | ProgressedEvent,
+    leave_out: set[str],
+    described: StartedEvent | None,
+    partition: int | None,
+    offset: int | None,
+) -> EventRow:
+    data = event.data.model_dump_json(exclude=_CONTEXT_FIELDS | leave_out, exclude_defaults=True)
+    row = (*context, event.type, event.source, event.traceparent, data, partition, offset)
+    return EventRow("execution_events", row, described)
 
 
 def _json(value: object) -> str | None:
     """The text of a jsonb column; an empty object takes no room."""
     return orjson.dumps(value).decode() if value else None
-
-
-def _add_started(batch: RowBatch, logged: LoggedEvent) -> None:
-    event = logged.event
-    assert isinstance(event, StartedEvent)
-    batch.parents.add_started(event)
-    _add_execution_event(batch, logged, leave_out={"configuration"})
-
-
-def _add_progressed(batch: RowBatch, logged: LoggedEvent) -> None:
-    assert isinstance(logged.event, ProgressedEvent)
-    batch.parents.add_mentioned(logged.event)
-    _add_execution_event(batch, logged, leave_out=set())
-
-
-def _add_execution_event(batch: RowBatch, logged: LoggedEvent, *, leave_out: set[str]) -> None:
-    event = logged.event
-    data = event.data.model_dump_json(exclude=_CONTEXT_FIELDS | leave_out, exclude_defaults=True)
-    batch.tables["execution_events"].append(
-        (*_common(event), event.type, event.source, event.traceparent, data, logged.partition, logged.offset)
-    )
-
-
-def _add_completed(batch: RowBatch, logged: LoggedEvent) -> None:
-    event = logged.event
-    assert isinstance(event, CompletedEvent)
-    batch.parents.add_completed(event)
-    data = event.data
-    batch.tables["outcomes"].append(
-        (
-            *_common(event),
-            data.status.value,
-            data.status.value == "succeeded",
-            data.score,
-            data.duration_ms,
-            data.cost_usd,
-            data.input_tokens,
-            data.output_tokens,
-            data.error_kind,
-            data.error_message,
-            _json(data.metadata),
-            data.last_sequence,
-            _json(data.dropped),
-            logged.partition,
-            logged.offset,
-        )
-    )
-
-
-def _add_tool_used(batch: RowBatch, logged: LoggedEvent) -> None:
-    event = logged.event
-    assert isinstance(event, ToolUsedEvent)
-    batch.parents.add_mentioned(event)
-    data = event.data
-    batch.tables["tool_usage"].append(
-        (
-            *_common(event),
-            data.tool,
-            data.success,
-            data.duration_ms,
-            data.error,
-            _json(data.arguments),
-            data.result_bytes,
-            logged.partition,
-            logged.offset,
-        )
-    )
-
-
-def _add_failure(batch: RowBatch, logged: LoggedEvent) -> None:
-    event = logged.event
-    assert isinstance(event, FailureRecordedEvent)
-    data = event.data
-    signature = failure_signature(data.message)
-    pattern_id = ids.failure_pattern_id(data.kind, signature)
-    batch.parents.add_mentioned(event)
-    batch.parents.add_failure(event, pattern_id, signature)
-    batch.tables["failures"].append(
-        (*_common(event), data.kind, data.message, _json(data.details), pattern_id, logged.partition, logged.offset)
-    )
-
-
-_ADDERS: MappingProxyType[type[Envelope], Callable[[RowBatch, LoggedEvent], None]] = MappingProxyType(
-    {
-        StartedEvent: _add_started,
-        ProgressedEvent: _add_progressed,
-        CompletedEvent: _add_completed,
-        ToolUsedEvent: _add_tool_used,
-        FailureRecordedEvent: _add_failure,
-    }
-)

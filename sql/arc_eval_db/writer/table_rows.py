@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from arc_eval_db.database import DuplicateRowError, RowRefusedError, Session
-from arc_eval_db.writer.rows import COLUMNS, Row
+from arc_eval_db.writer.parents import Row
+from arc_eval_db.writer.rows import COLUMNS
 
 # After a refused row it pays to try about as many rows again as were good before it, but not fewer than this. Of 8, 32,
 # 64, 128 and 512, with 50 bad rows in 5,000, 64 took the client the least time: each attempt is four round trips.
