@@ -85,9 +85,6 @@ CREATE TABLE executions (
     attempt integer DEFAULT 1 NOT NULL,
     source text,
     metadata jsonb,
-    CONSTRAINT executions_configuration_version_id_fkey FOREIGN KEY (configuration_version_id) REFERENCES configuration_versions(id),
-    CONSTRAINT executions_scenario_id_fkey FOREIGN KEY (scenario_id) REFERENCES scenarios(id),
-    CONSTRAINT executions_simulation_id_fkey FOREIGN KEY (simulation_id) REFERENCES simulations(id),
     CONSTRAINT executions_pkey PRIMARY KEY (id)
 );
 CREATE TABLE failure_patterns (

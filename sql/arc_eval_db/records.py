@@ -158,12 +158,8 @@ def event_of(record: Record) -> Event:
     return parse_event(replace_nul(raw)[0] if b"\\" in raw else raw)
 
 
-class PlainData(NamedTuple):
-    """The checked parts of a record whose values are all plain."""
-
-    time: datetime
-    event_id: UUID
-    data: ExecutionCompleted | ToolUsed | FailureRecorded
+PlainData = tuple[datetime, UUID, ExecutionCompleted | ToolUsed | FailureRecorded]
+"""Time, event id and data of a record whose values are all plain."""
 
 
 class _Plain(NamedTuple):
@@ -219,7 +215,7 @@ def plain_data_of(record: Outcome | ToolUse | Failure) -> PlainData | None:
     data["scenario_id"] = execution.scenario_id
     data["simulation_id"] = execution.simulation_id
     try:
-        return PlainData(*identity, plain.check(data))
+        return (*identity, plain.check(data))
     except ValidationError:
         return None
 

@@ -32,17 +32,18 @@ class QueuedRecord(NamedTuple):
             EventRefusedError: it cannot become a row; the message names the field.
         """
         if not isinstance(record, ExecutionStart) and (plain := plain_data_of(record)) is not None:
+            time, event_id, data = plain
             execution = record.execution
             context = (
-                plain.time,
-                plain.event_id,
+                time,
+                event_id,
                 execution.execution_id,
                 execution.configuration_version_id,
                 execution.scenario_id,
                 execution.simulation_id,
                 record.envelope.sequence,
             )
-            return cls(record, row_of(context, plain.data))
+            return cls(record, row_of(context, data))
         return cls(record, event_row(LoggedEvent(event_of(record))))
 
     def identified(self) -> Record:
