@@ -54,14 +54,14 @@ WHERE simulation.name IS NULL AND EXCLUDED.name IS NOT NULL;
 
 -- name: upsert_executions
 -- The result does not depend on the order in which an execution's events arrive, or on how often.
--- $1 ids, $2 configuration versions, $3 scenarios, $4 simulations, $5 started, $6 ended, $7 attempts, $8 sources,
--- $9 metadata (jsonb as text); unknown: null.
+-- $1 a JSON array of objects; unknown: missing. `metadata` is JSON as text.
 INSERT INTO executions AS execution
     (id, configuration_version_id, scenario_id, simulation_id, started_at, ended_at, attempt, source, metadata)
 SELECT id, version_id, scenario_id, simulation_id, started_at, ended_at, COALESCE(attempt, 1), source, metadata::jsonb
-FROM unnest(
-    $1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::timestamptz[], $6::timestamptz[], $7::int[], $8::text[], $9::text[]
-) AS given (id, version_id, scenario_id, simulation_id, started_at, ended_at, attempt, source, metadata)
+FROM json_to_recordset($1::json) AS given (
+    id uuid, version_id uuid, scenario_id uuid, simulation_id uuid, started_at timestamptz, ended_at timestamptz, attempt int,
+    source text, metadata text
+)
 WHERE NOT EXISTS (
     SELECT FROM executions AS known
     WHERE known.id = given.id

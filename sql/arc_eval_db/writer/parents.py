@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Required, TypedDict
 from uuid import UUID
 
 import orjson
@@ -22,17 +22,18 @@ from arc_eval_db.sql import queries
 Row = tuple[Any, ...]
 
 
-@dataclass(slots=True)
-class _Execution:
-    id: UUID
-    version_id: UUID
-    scenario_id: UUID
-    simulation_id: UUID | None
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-    attempt: int | None = None
-    source: str | None = None
-    metadata: str | None = None
+class _Execution(TypedDict, total=False):
+    """What is known of an execution: the columns of `upsert_executions`; what is missing is unknown."""
+
+    id: Required[UUID]
+    version_id: Required[UUID]
+    scenario_id: Required[UUID]
+    simulation_id: UUID
+    started_at: datetime
+    ended_at: datetime
+    attempt: int
+    source: str
+    metadata: str
 
 
 @dataclass(slots=True)
@@ -77,20 +78,21 @@ class Parents:
                 self.simulations.setdefault(simulation_id, None)
         execution = self.executions.get(execution_id.int)
         if execution is None:
-            execution = self.executions[execution_id.int] = _Execution(
-                execution_id, version_id, scenario_id, simulation_id
-            )
+            execution = {"id": execution_id, "version_id": version_id, "scenario_id": scenario_id}
+            if simulation_id is not None:
+                execution["simulation_id"] = simulation_id
+            self.executions[execution_id.int] = execution
         return execution
 
     def add_started(self, row: Row, event: StartedEvent) -> None:
         """Parents that an event describes."""
         execution = self.add_mentioned(row)
         data = event.data
-        execution.started_at = min(execution.started_at or event.time, event.time)
-        execution.attempt = max(execution.attempt or 1, data.attempt)
-        execution.source = execution.source or event.source
-        if data.metadata and execution.metadata is None:
-            execution.metadata = orjson.dumps(data.metadata).decode()
+        execution["started_at"] = min(execution.get("started_at", event.time), event.time)
+        execution["attempt"] = max(execution.get("attempt", 1), data.attempt)
+        execution.setdefault("source", event.source)
+        if data.metadata and "metadata" not in execution:
+            execution["metadata"] = orjson.dumps(data.metadata).decode()
         self.scenarios[data.scenario_id] = data.scenario
         if data.simulation_id is not None and data.simulation is not None:
             self.simulations[data.simulation_id] = data.simulation
@@ -99,8 +101,9 @@ class Parents:
     def add_completed(self, row: Row) -> None:
         """The end of an execution."""
         execution, time = self.add_mentioned(row), row[0]
-        if execution.ended_at is None or execution.ended_at < time:
-            execution.ended_at = time
+        known = execution.get("ended_at")
+        if known is None or known < time:
+            execution["ended_at"] = time
 
     def add_failure(self, row: Row, signature: str) -> None:
         """A sighting of a failure pattern."""
@@ -132,27 +135,23 @@ class Parents:
             ("upsert_configuration_versions", _columns(self.versions)),
             ("upsert_scenarios", _columns(self.scenarios)),
             ("upsert_simulations", _columns(self.simulations)),
-            ("upsert_executions", _columns_of(list(self.executions.values()))),
+            ("upsert_executions", self._executions()),
             ("upsert_failure_patterns", _columns(self.patterns)),
         ):
             if arguments:
                 await session.execute(statements[name], *arguments)
 
+    def _executions(self) -> list[Any]:
+        # One document, where the others are arrays: the driver takes six times as long for an array of times or UUIDs,
+        # and there are as many executions as there are outcomes.
+        return [orjson.dumps(list(self.executions.values())).decode()] if self.executions else []
+
 
 def _columns(rows: dict[UUID, Any]) -> list[list[Any]]:
-    """One array a column, the id first."""
+    """One array a column, the id first; the dataclasses' fields stand in the order of the statements' parameters."""
     if not rows:
         return []
     values = list(rows.values())
-    rest = _columns_of(values) if hasattr(values[0], "__slots__") else [values]
-    return [list(rows.keys()), *rest]
-
-
-def _columns_of(rows: list[Any]) -> list[list[Any]]:
-    """One array a field; the dataclasses' fields stand in the order of the statements' parameters."""
-    columns: list[list[Any]] = []
-    for name in rows[0].__slots__ if rows else ():
-        column = [getattr(row, name) for row in rows]
-        # unnest() fills what is missing with null, and a null costs the driver as much as a value.
-        columns.append(column if any(value is not None for value in column) else [])
-    return columns
+    names = getattr(values[0], "__slots__", None)
+    columns = [values] if names is None else [[getattr(row, name) for row in values] for name in names]
+    return [list(rows.keys()), *columns]
