@@ -288,7 +288,7 @@ CREATE VIEW configuration_names AS
      LEFT JOIN configurations configuration ON configuration.id = version.configuration_id;
 CREATE VIEW cost_breakdown AS
  SELECT rollup.bucket AS day,
-    name.configuration,
+    COALESCE(name.configuration, 'version '::text || "left"(rollup.configuration_version_id::text, 8)) AS configuration,
     rollup.configuration_version_id,
     COALESCE(scenario.name, 'scenario '::text || "left"(rollup.scenario_id::text, 8)) AS scenario,
     rollup.scenario_id,
@@ -300,11 +300,11 @@ CREATE VIEW cost_breakdown AS
     rollup.input_tokens,
     rollup.output_tokens
    FROM scenario_outcomes_daily rollup
-     JOIN configuration_names name USING (configuration_version_id)
+     LEFT JOIN configuration_names name USING (configuration_version_id)
      LEFT JOIN scenarios scenario ON scenario.id = rollup.scenario_id;
 CREATE VIEW error_rates AS
  SELECT error.day,
-    name.configuration,
+    COALESCE(name.configuration, 'version '::text || "left"(error.configuration_version_id::text, 8)) AS configuration,
     error.configuration_version_id,
     error.source,
     error.status,
@@ -327,7 +327,7 @@ CREATE VIEW error_rates AS
             failures_daily.kind,
             failures_daily.failures
            FROM failures_daily) error
-     JOIN configuration_names name USING (configuration_version_id)
+     LEFT JOIN configuration_names name USING (configuration_version_id)
      LEFT JOIN outcomes_daily rollup ON rollup.bucket = error.day AND rollup.configuration_version_id = error.configuration_version_id;
 CREATE VIEW execution_completeness AS
  SELECT execution_id,
@@ -365,7 +365,7 @@ CREATE VIEW execution_completeness AS
              CROSS JOIN LATERAL ( SELECT count(*) AS events
                    FROM failures event
                   WHERE event.execution_id = outcome.execution_id AND event."time" > (now() - '3 days'::interval)) failed
-             CROSS JOIN LATERAL ( SELECT count(*) AS events
+             CROSS JOIN LATERAL ( SELECT count(DISTINCT COALESCE(letter.event_id::text, concat_ws('/'::text, letter.topic, letter.log_partition, letter.log_offset))) AS events
                    FROM dead_letters letter
                   WHERE letter.key = convert_to(outcome.execution_id::text, 'UTF8'::name) AND letter.resolved_at IS NULL) refused
           WHERE outcome.last_sequence IS NOT NULL AND outcome."time" > (now() - '3 days'::interval) AND COALESCE(execution.started_at, outcome."time") > (now() - '3 days'::interval)) counted;
@@ -407,7 +407,7 @@ UNION ALL
   WHERE NOT unended_executions.is_running;
 CREATE VIEW performance_daily AS
  SELECT rollup.bucket AS day,
-    name.configuration,
+    COALESCE(name.configuration, 'version '::text || "left"(rollup.configuration_version_id::text, 8)) AS configuration,
     rollup.configuration_version_id,
     rollup.executions,
     rollup.succeeded,
@@ -424,10 +424,10 @@ CREATE VIEW performance_daily AS
     rollup.input_tokens,
     rollup.output_tokens
    FROM outcomes_daily rollup
-     JOIN configuration_names name USING (configuration_version_id);
+     LEFT JOIN configuration_names name USING (configuration_version_id);
 CREATE VIEW performance_hourly AS
  SELECT rollup.bucket AS hour,
-    name.configuration,
+    COALESCE(name.configuration, 'version '::text || "left"(rollup.configuration_version_id::text, 8)) AS configuration,
     rollup.configuration_version_id,
     rollup.executions,
     rollup.succeeded,
@@ -444,10 +444,10 @@ CREATE VIEW performance_hourly AS
     rollup.input_tokens,
     rollup.output_tokens
    FROM outcomes_hourly rollup
-     JOIN configuration_names name USING (configuration_version_id);
+     LEFT JOIN configuration_names name USING (configuration_version_id);
 CREATE VIEW performance_trends AS
  SELECT week.day,
-    name.configuration,
+    COALESCE(name.configuration, 'version '::text || "left"(week.configuration_version_id::text, 8)) AS configuration,
     week.configuration_version_id,
     week.executions,
     week.succeeded / week.executions AS success_rate,
@@ -472,10 +472,10 @@ CREATE VIEW performance_trends AS
             sum(outcomes_daily.cost_usd_count::double precision) OVER previous AS previous_cost_usd_count
            FROM outcomes_daily
           WINDOW last AS (PARTITION BY outcomes_daily.configuration_version_id ORDER BY outcomes_daily.bucket RANGE BETWEEN '6 days'::interval PRECEDING AND CURRENT ROW), previous AS (PARTITION BY outcomes_daily.configuration_version_id ORDER BY outcomes_daily.bucket RANGE BETWEEN '13 days'::interval PRECEDING AND '7 days'::interval PRECEDING)) week
-     JOIN configuration_names name USING (configuration_version_id);
+     LEFT JOIN configuration_names name USING (configuration_version_id);
 CREATE VIEW tool_reliability AS
  SELECT rollup.bucket AS day,
-    name.configuration,
+    COALESCE(name.configuration, 'version '::text || "left"(rollup.configuration_version_id::text, 8)) AS configuration,
     rollup.configuration_version_id,
     rollup.tool,
     rollup.calls,
@@ -485,7 +485,7 @@ CREATE VIEW tool_reliability AS
     rollup.duration_ms_max,
     rollup.result_bytes
    FROM tool_usage_daily rollup
-     JOIN configuration_names name USING (configuration_version_id);
+     LEFT JOIN configuration_names name USING (configuration_version_id);
 CREATE VIEW unended_executions AS
  SELECT id,
     configuration_version_id,

@@ -244,7 +244,7 @@ class ArcEvalDBClient:
         return tuple(ActiveConfiguration.of(row) for row in rows)
 
     async def get_active_simulations(self, *, limit: int = 1000) -> tuple[ActiveSimulation, ...]:
-        """Simulations in which an execution is running, the one heard of last first.
+        """Simulations in which an execution is running, the one with the latest start or end first.
 
         Raises:
             ValueError: a limit out of range.

@@ -149,13 +149,20 @@ def event_of(record: Record) -> Event:
             "sequence": f"{envelope.sequence:010d}",
             "data": data,
         }
-        raw = orjson.dumps(document, option=orjson.OPT_UTC_Z)
+        raw = orjson.dumps(document, option=orjson.OPT_UTC_Z, default=_text_of_uuid)
     except ids.NotCanonicalError as error:
         raise EventRefusedError(RefusalReason.INVALID_DATA, str(error), event_id=envelope.event_id) from error
     except (TypeError, ValueError, RecursionError) as error:
         detail = f"cannot be written as JSON ({type(error).__name__})"
         raise EventRefusedError(RefusalReason.INVALID_DATA, detail, event_id=envelope.event_id) from error
     return parse_event(replace_nul(raw)[0] if b"\\" in raw else raw)
+
+
+def _text_of_uuid(value: object) -> str:
+    # Drivers have UUIDs of their own, which orjson does not know: ids that were read are recorded with.
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError
 
 
 PlainData = tuple[datetime, UUID, ExecutionCompleted | ToolUsed | FailureRecorded]
@@ -206,7 +213,7 @@ def plain_data_of(record: Outcome | ToolUse | Failure) -> PlainData | None:
             return None
     execution = record.execution
     identity = _plain_identity(record.envelope)
-    if identity is None or not _is_uuid7(execution.execution_id):
+    if identity is None or not _is_uuid7(execution.execution_id) or not _is_plain_context(execution):
         return None
     data = dict(zip(plain.names, values, strict=True))
     if type(record) is Outcome:
@@ -236,6 +243,14 @@ def _plain_identity(envelope: Envelope) -> tuple[datetime, UUID] | None:
     if type(time) is not datetime or time.tzinfo is not UTC or not TIME_MIN <= time <= datetime.now(UTC):
         return None
     return time, event_id
+
+
+def _is_plain_context(execution: ExecutionReference) -> bool:
+    return (
+        type(execution.configuration_version_id) is UUID
+        and type(execution.scenario_id) is UUID
+        and (execution.simulation_id is None or type(execution.simulation_id) is UUID)
+    )
 
 
 def _is_uuid7(value: object) -> bool:

@@ -148,7 +148,9 @@ FROM (
         WHERE event.execution_id = outcome.execution_id AND event.time > now() - INTERVAL '3 days'
     ) AS failed
     CROSS JOIN LATERAL (
-        SELECT count(*) AS events
+        -- An event that was sent twice may have been refused twice.
+        SELECT count(DISTINCT COALESCE(letter.event_id::text, concat_ws('/', letter.topic, letter.log_partition, letter.log_offset)))
+            AS events
         FROM dead_letters AS letter
         WHERE letter.key = convert_to(outcome.execution_id::text, 'UTF8') AND letter.resolved_at IS NULL
     ) AS refused
@@ -168,7 +170,7 @@ LEFT JOIN configurations AS configuration ON configuration.id = version.configur
 CREATE VIEW performance_hourly AS
 SELECT
     rollup.bucket AS hour,
-    name.configuration,
+    COALESCE(name.configuration, 'version ' || left(rollup.configuration_version_id::text, 8)) AS configuration,
     rollup.configuration_version_id,
     rollup.executions,
     rollup.succeeded,
@@ -185,12 +187,12 @@ SELECT
     rollup.input_tokens,
     rollup.output_tokens
 FROM outcomes_hourly AS rollup
-JOIN configuration_names AS name USING (configuration_version_id);
+LEFT JOIN configuration_names AS name USING (configuration_version_id);
 
 CREATE VIEW performance_daily AS
 SELECT
     rollup.bucket AS day,
-    name.configuration,
+    COALESCE(name.configuration, 'version ' || left(rollup.configuration_version_id::text, 8)) AS configuration,
     rollup.configuration_version_id,
     rollup.executions,
     rollup.succeeded,
@@ -207,13 +209,13 @@ SELECT
     rollup.input_tokens,
     rollup.output_tokens
 FROM outcomes_daily AS rollup
-JOIN configuration_names AS name USING (configuration_version_id);
+LEFT JOIN configuration_names AS name USING (configuration_version_id);
 
 -- Each day's last seven days beside the seven before them; null where there is nothing to compare with.
 CREATE VIEW performance_trends AS
 SELECT
     week.day,
-    name.configuration,
+    COALESCE(name.configuration, 'version ' || left(week.configuration_version_id::text, 8)) AS configuration,
     week.configuration_version_id,
     week.executions,
     week.succeeded / week.executions AS success_rate,
@@ -250,12 +252,12 @@ FROM (
             RANGE BETWEEN INTERVAL '13 days' PRECEDING AND INTERVAL '7 days' PRECEDING
         )
 ) AS week
-JOIN configuration_names AS name USING (configuration_version_id);
+LEFT JOIN configuration_names AS name USING (configuration_version_id);
 
 CREATE VIEW cost_breakdown AS
 SELECT
     rollup.bucket AS day,
-    name.configuration,
+    COALESCE(name.configuration, 'version ' || left(rollup.configuration_version_id::text, 8)) AS configuration,
     rollup.configuration_version_id,
     COALESCE(scenario.name, 'scenario ' || left(rollup.scenario_id::text, 8)) AS scenario,
     rollup.scenario_id,
@@ -267,7 +269,7 @@ SELECT
     rollup.input_tokens,
     rollup.output_tokens
 FROM scenario_outcomes_daily AS rollup
-JOIN configuration_names AS name USING (configuration_version_id)
+LEFT JOIN configuration_names AS name USING (configuration_version_id)
 LEFT JOIN scenarios AS scenario ON scenario.id = rollup.scenario_id;
 
 -- How executions end when they do not succeed, and what goes wrong inside of them, each as a share of the day's
@@ -275,7 +277,7 @@ LEFT JOIN scenarios AS scenario ON scenario.id = rollup.scenario_id;
 CREATE VIEW error_rates AS
 SELECT
     error.day,
-    name.configuration,
+    COALESCE(name.configuration, 'version ' || left(error.configuration_version_id::text, 8)) AS configuration,
     error.configuration_version_id,
     error.source,
     error.status,
@@ -292,14 +294,14 @@ FROM (
     SELECT bucket, configuration_version_id, 'failure', NULL, kind, failures
     FROM failures_daily
 ) AS error
-JOIN configuration_names AS name USING (configuration_version_id)
+LEFT JOIN configuration_names AS name USING (configuration_version_id)
 LEFT JOIN outcomes_daily AS rollup
     ON rollup.bucket = error.day AND rollup.configuration_version_id = error.configuration_version_id;
 
 CREATE VIEW tool_reliability AS
 SELECT
     rollup.bucket AS day,
-    name.configuration,
+    COALESCE(name.configuration, 'version ' || left(rollup.configuration_version_id::text, 8)) AS configuration,
     rollup.configuration_version_id,
     rollup.tool,
     rollup.calls,
@@ -309,7 +311,7 @@ SELECT
     rollup.duration_ms_max,
     rollup.result_bytes
 FROM tool_usage_daily AS rollup
-JOIN configuration_names AS name USING (configuration_version_id);
+LEFT JOIN configuration_names AS name USING (configuration_version_id);
 
 GRANT SELECT ON
     configuration_names, unended_executions, execution_state, active_simulations, execution_completeness,

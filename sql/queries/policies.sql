@@ -2,8 +2,8 @@
 SELECT relation, compress_after, drop_after FROM storage_policies ORDER BY relation;
 
 -- name: running_policies
--- The server's jobs, and whether each does what storage_policies says. A refresh begins two days before the rows that it
--- reads are dropped. $1, $2: the continuous aggregates and the hypertable that each is computed from (same length).
+-- The server's jobs, and whether each does what storage_policies says. A refresh begins at least two days before the rows
+-- that it reads are dropped: for it `recorded_after` is a limit. $1, $2: the continuous aggregates and the hypertable that each is computed from (same length).
 WITH recorded AS (
     SELECT relation, 'policy_compression' AS procedure, compress_after AS after FROM storage_policies
     UNION ALL
@@ -57,12 +57,30 @@ SELECT remove_compression_policy($1::text::regclass, if_exists => true);
 -- $1 relation, $2 interval. A function, where add_columnstore_policy is a procedure, which cannot be prepared.
 SELECT add_compression_policy($1::text::regclass, compress_after => $2::interval);
 
--- name: move_refresh
--- $1 continuous aggregate, $2 how far back: null for ever.
-SELECT alter_job(job_id, config => jsonb_set(config, '{start_offset}', COALESCE(to_jsonb($2::interval::text), 'null')))
+-- name: limit_refresh
+-- $1 continuous aggregate, $2 how far back it may reach. It is never made to reach further than it did: what was dropped
+-- before would be computed again, as nothing.
+SELECT alter_job(job_id, config => jsonb_set(config, '{start_offset}', to_jsonb($2::interval::text)))
 FROM timescaledb_information.jobs
 WHERE hypertable_schema = current_schema()
     AND hypertable_name = $1
+    AND proc_name = 'policy_refresh_continuous_aggregate'
+    AND COALESCE((config ->> 'start_offset')::interval > $2::interval, true);
+
+-- name: unlimit_refresh
+-- $1 continuous aggregate: for a table of which nothing was ever dropped.
+SELECT alter_job(job_id, config => jsonb_set(config, '{start_offset}', 'null'))
+FROM timescaledb_information.jobs
+WHERE hypertable_schema = current_schema()
+    AND hypertable_name = $1
+    AND proc_name = 'policy_refresh_continuous_aggregate';
+
+-- name: refresh_jobs
+-- $1 continuous aggregates.
+SELECT hypertable_name AS aggregate, job_id
+FROM timescaledb_information.jobs
+WHERE hypertable_schema = current_schema()
+    AND hypertable_name = ANY($1::text[])
     AND proc_name = 'policy_refresh_continuous_aggregate';
 
 -- name: chunks_older_than

@@ -11,6 +11,7 @@ from arc_eval_db.database import DatabaseSettings, Session
 from arc_eval_db.errors import FatalError
 from arc_eval_db.migrations import Edition, Migrator, StoragePolicy, read_policies, schema_difference, set_policy
 from arc_eval_db.migrations.edition import UnsupportedServerError
+from arc_eval_db.migrations.policies import refresh_aggregates_of
 from arc_eval_db.migrations.runner import SchemaOutdatedError
 from arc_eval_db.schemas.parsing import parse_event
 from arc_eval_db.writer import BatchWriter, LoggedEvent
@@ -56,6 +57,29 @@ async def test_all_rows_and_policies_are_kept(timescaledb: None, empty_database:
             assert await Migrator(other).up() == []
         with pytest.raises(FatalError, match="has the TimescaleDB edition already"):
             await migrator.convert()
+
+
+async def test_rows_older_than_their_policy_stay_and_are_counted(
+    timescaledb: None, empty_database: DatabaseSettings
+) -> None:
+    reports: list[str] = []
+    async with await connect(empty_database) as session:
+        await Migrator(session, edition=Edition.POSTGRESQL).up()
+        time = (datetime.now(UTC) - timedelta(days=400)).isoformat()
+        events = [{**content, "time": time} for content in lifecycle()]
+        async with session.transaction():
+            await BatchWriter().write(session, [LoggedEvent(parse_event(orjson.dumps(content))) for content in events])
+        before = await rows(session)
+        await Migrator(session, report=reports.append).convert()
+        kept = {policy.relation: policy.drop_after for policy in await read_policies(session)}
+        assert [kept[table] for table in COLUMNS] == [None, None, None, None]
+        assert kept["consumer_lag_samples"] == timedelta(days=14)
+        assert sum("would drop" in report for report in reports) == 4
+        for table in COLUMNS:
+            await refresh_aggregates_of(session, table)
+        assert await rows(session) == before
+        assert await session.fetch_value("SELECT sum(calls) FROM tool_reliability") == 1
+        assert await schema_difference(session, Edition.TIMESCALEDB) == []
 
 
 async def test_a_failure_leaves_the_plain_edition(timescaledb: None, empty_database: DatabaseSettings) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from arc_eval_db.migrations import (
     schema_difference,
     set_policy,
 )
-from arc_eval_db.migrations.policies import AGGREGATES
+from arc_eval_db.migrations.policies import AGGREGATES, refresh_aggregates_of
 from support.databases import connect, temporary_database
 
 pytestmark = pytest.mark.database
@@ -87,7 +87,8 @@ async def test_never_removes_a_job_and_an_age_brings_it_back(
     assert await job(session, "failures", "policy_compression") is None
     refresh = await job(session, "failures_daily", "policy_refresh_continuous_aggregate")
     assert refresh is not None
-    assert refresh["start_offset"] is None
+    # What was dropped before is not there to be computed again.
+    assert refresh["start_offset"] == days(178)
     assert await schema_difference(session, edition) == []
     await set_policy(session, edition, StoragePolicy("failures", days(7), days(180)))
     assert await job(session, "failures", "policy_retention") is not None
@@ -102,6 +103,44 @@ async def test_rollups_may_be_compressed_and_dropped_too(timescaledb: None, sess
     assert compression is not None
     assert (retention["drop_after"], compression["compress_after"]) == (days(730), days(10))
     assert await schema_difference(session, edition) == []
+
+
+async def calls_by_refresh(session: Session) -> int:
+    await refresh_aggregates_of(session, "tool_usage")
+    return int(await session.fetch_value("SELECT sum(calls) FROM tool_reliability"))
+
+
+async def write_tool_uses(session: Session, ages: Sequence[int]) -> None:
+    await session.execute(
+        "INSERT INTO tool_usage (time, event_id, execution_id, configuration_version_id, scenario_id, sequence, tool,"
+        " success) SELECT now() - age * INTERVAL '1 day', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(),"
+        " gen_random_uuid(), 1, 'edit', true FROM unnest($1::int[]) AS age",
+        list(ages),
+    )
+
+
+@pytest.mark.parametrize("kept", [180, 400, None])
+async def test_a_longer_life_leaves_the_history_of_what_was_dropped(
+    timescaledb: None, session: Session, edition: Edition, kept: int | None
+) -> None:
+    await set_policy(session, edition, StoragePolicy("tool_usage", days(7), None))
+    await write_tool_uses(session, range(1, 200, 10))
+    await session.execute("CALL refresh_continuous_aggregate('tool_usage_hourly', NULL, NULL)")
+    await session.execute("CALL refresh_continuous_aggregate('tool_usage_daily', NULL, NULL)")
+    await set_policy(session, edition, StoragePolicy("tool_usage", days(7), days(90)))
+    await session.execute("SELECT drop_chunks('tool_usage', INTERVAL '90 days')")
+    assert await calls_by_refresh(session) == 20
+    await set_policy(session, edition, StoragePolicy("tool_usage", days(7), days(kept)))
+    assert await calls_by_refresh(session) == 20
+    assert await schema_difference(session, edition) == []
+
+
+async def test_a_shorter_life_counts_first_what_it_drops(timescaledb: None, session: Session, edition: Edition) -> None:
+    await write_tool_uses(session, (1, 30, 60, 80))
+    await set_policy(session, edition, StoragePolicy("tool_usage", days(7), days(20)))
+    await session.execute("SELECT drop_chunks('tool_usage', INTERVAL '20 days')")
+    assert await session.fetch_value("SELECT count(*) FROM tool_usage") == 1
+    assert await calls_by_refresh(session) == 4
 
 
 async def test_how_much_a_shorter_life_drops(timescaledb: None, session: Session) -> None:
@@ -219,6 +258,15 @@ async def test_verify_finds_what_has_drifted(
             "ALTER MATERIALIZED VIEW outcomes_hourly SET (timescaledb.materialized_only = true)",
             "real-time",
             "materialized rows only",
+        ),
+        (
+            (
+                "SELECT alter_job(job_id, config => jsonb_set(config, '{start_offset}', 'null'))"
+                " FROM timescaledb_information.jobs WHERE hypertable_name = 'outcomes_daily'"
+                " AND proc_name LIKE 'policy_refresh%'"
+            ),
+            "outcomes_daily: as in storage_policies",
+            "outcomes_daily: reaches back for ever",
         ),
         ("ALTER TABLE outcomes SET (timescaledb.orderby = 'time')", "orderby execution_id", "orderby "),
         ("DROP MATERIALIZED VIEW errors_daily CASCADE", "CREATE MATERIALIZED VIEW errors_daily", None),

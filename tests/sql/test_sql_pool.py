@@ -300,6 +300,13 @@ async def test_opening_fails_as_connecting_does() -> None:
         await open_pool(DatabaseSettings.load(database_url="mysql://h/x"))
 
 
+async def test_a_smaller_maximum_alone_is_enough(database: DatabaseSettings) -> None:
+    url = database.database_url.get_secret_value()
+    settings = DatabaseSettings.load(database_url=url, database_pool_size_max=2)
+    async with await SessionPool.open(settings, application_name="arc-eval-db tests") as pool:
+        assert (pool.statistics.size, pool.statistics.size_max) == (2, 2)
+
+
 def test_the_sizes_must_fit() -> None:
     with pytest.raises(SettingsError, match=r"ARC_EVAL_DATABASE_POOL_SIZE_MAX: must not be below .*_POOL_SIZE_MIN"):
         DatabaseSettings.load(database_url="postgresql://127.0.0.1/x", database_pool_size_min=60)

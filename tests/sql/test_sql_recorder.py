@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from structlog.testing import capture_logs
 
 from arc_eval_db.breaker import BreakerState, CircuitBreaker
 from arc_eval_db.database import DatabaseSettings, SchemaMismatchError, Session
-from arc_eval_db.errors import SettingsError
+from arc_eval_db.errors import FatalError, SettingsError
 from arc_eval_db.recorder import (
     RECORDER_METRICS,
     BatchExecutionRecorder,
@@ -27,6 +28,7 @@ from arc_eval_db.recorder import (
     RecorderFullError,
     RefusedRecord,
     UnwrittenRecordsError,
+    queue,
 )
 from arc_eval_db.recorder.queue import QueuedRecord
 from arc_eval_db.records import (
@@ -44,7 +46,7 @@ from arc_eval_db.records import (
 from arc_eval_db.schemas import ids
 from arc_eval_db.schemas.refusals import EventRefusedError
 from arc_eval_db.schemas.status import ExecutionStatus
-from arc_eval_db.writer import LoggedEvent, event_row
+from arc_eval_db.writer import BatchWriter, LoggedEvent, event_row
 from support.conditions import eventually
 from support.databases import connect
 from support.proxy import TcpProxy
@@ -619,6 +621,41 @@ def test_values_checked_as_they_are_give_what_the_parser_gives(
     parsed = event_row(LoggedEvent(event_of(record)))
     assert QueuedRecord.of(record).row == parsed
     assert plain[:2] == parsed.row[:2]
+
+
+async def test_an_error_of_our_own_gives_the_records_back(
+    database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(BatchWriter, "write_rows", broken)
+    with pytest.raises(UnwrittenRecordsError) as caught:
+        async with recorder_of(database, flush_records=1) as recorder:
+            await recorder.record(Outcome(execution(), "succeeded"))
+    assert len(caught.value.records) == 1
+    assert isinstance(caught.value.__cause__, FatalError)
+    assert "TypeError" in str(caught.value.__cause__)
+
+
+async def test_what_comes_during_a_flush_waits_for_its_own_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a queue that is never empty would be written record by record, once the interval has passed."""
+    now = 0.0
+    monkeypatch.setattr(queue, "time", SimpleNamespace(monotonic=lambda: now))
+    waiting = queue.RecordQueue(records_max=1000, flush_records=100, flush_interval_s=30)
+    item = QueuedRecord.of(Outcome(execution(), "succeeded"))
+    for _ in range(3):
+        waiting.put(item)
+    now = 30.0
+    assert await waiting.due()
+    assert len(waiting.first(100)) == 3
+    now = 30.5
+    waiting.put(item)
+    waiting.remove_first(3)
+    now = 59.9
+    assert not waiting._is_due()
+    now = 60.0
+    assert waiting._is_due()
 
 
 def test_an_ordinary_record_goes_the_short_way() -> None:

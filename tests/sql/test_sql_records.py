@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from arc_eval_db.records import (
     Record,
     ToolUse,
     event_of,
+    plain_data_of,
 )
 from arc_eval_db.schemas import ids
 from arc_eval_db.schemas.events import CompletedEvent, FailureRecordedEvent, StartedEvent, ToolUsedEvent
@@ -126,6 +128,25 @@ def test_what_does_not_fit_is_refused_with_its_path(record: Record, reason: Refu
         event_of(record)
     assert caught.value.reason is reason
     assert caught.value.detail.startswith(detail)
+
+
+class DriversUUID(UUID):
+    """What a driver may give for an id that it has read."""
+
+
+def test_ids_that_were_read_are_recorded_with() -> None:
+    read = ExecutionReference(
+        DriversUUID(int=EXECUTION.execution_id.int),
+        DriversUUID(int=EXECUTION.configuration_version_id.int),
+        DriversUUID(int=EXECUTION.scenario_id.int),
+    )
+    event = event_of(Outcome(read, "succeeded"))
+    assert type(event.subject) is type(event.data.scenario_id) is UUID
+    assert plain_data_of(Outcome(read, "succeeded")) is None
+    mixed = replace(EXECUTION, scenario_id=read.scenario_id)
+    assert plain_data_of(Outcome(mixed, "succeeded")) is None
+    start = ExecutionStart("s", read.configuration_version_id, execution_id=read.execution_id)
+    assert event_of(start).data.configuration_version_id == EXECUTION.configuration_version_id
 
 
 def test_the_moment_in_an_id() -> None:

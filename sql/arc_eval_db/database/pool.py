@@ -58,7 +58,7 @@ class SessionPool:
         """
         with connecting():
             pool = await asyncpg.create_pool(
-                min_size=settings.database_pool_size_min,
+                min_size=min(settings.database_pool_size_min, settings.database_pool_size_max),
                 max_size=settings.database_pool_size_max,
                 **connection_arguments(settings, application_name=application_name),
             )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from arc_eval_db.database.address import check_protection
@@ -48,12 +47,15 @@ class DatabaseSettings(BaseSettings):
     database_pool_acquire_timeout_s: float = Field(default=10, gt=0)
     """How long to wait for a connection of a pool that has none to spare."""
 
-    @field_validator("database_pool_size_max")
-    @classmethod
-    def _pool_sizes_fit(cls, value: int, info: ValidationInfo) -> int:
-        if value < info.data.get("database_pool_size_min", 0):
-            raise PydanticCustomError("pool_sizes", "must not be below ARC_EVAL_DATABASE_POOL_SIZE_MIN")
-        return value
+    @model_validator(mode="after")
+    def _pool_sizes_fit(self) -> Self:
+        # A smaller maximum alone also lowers the default minimum.
+        if (
+            "database_pool_size_min" in self.model_fields_set
+            and self.database_pool_size_max < self.database_pool_size_min
+        ):
+            raise SettingsError("ARC_EVAL_DATABASE_POOL_SIZE_MAX: must not be below ARC_EVAL_DATABASE_POOL_SIZE_MIN")
+        return self
 
     @model_validator(mode="after")
     def _way_is_protected(self) -> Self:

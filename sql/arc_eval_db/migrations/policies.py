@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -80,21 +80,52 @@ async def chunks_to_drop(session: Session, policy: StoragePolicy) -> int:
 
 
 async def set_policy(session: Session, edition: Edition, policy: StoragePolicy) -> None:
-    """Record a policy and, on TimescaleDB, have it done. Also moves the refresh of what is computed from the table.
+    """Record a policy and, on TimescaleDB, have it done.
+
+    Before rows are dropped earlier than so far, what is computed from them is brought up to date, which can take as
+    long as it takes to read them.
 
     Raises:
         PolicyError: there is no such relation.
     """
-    statements = queries("policies")
-    async with session.transaction():
-        tag = await session.execute(
-            statements["record_policy"], policy.relation, policy.compress_after, policy.drop_after
-        )
-        if tag == "UPDATE 0":
-            known = ", ".join(known.relation for known in await read_policies(session))
-            raise PolicyError(f"{policy.relation}: nothing is recorded for it; there are {known}")
-        if edition is Edition.TIMESCALEDB:
-            await _apply(session, policy)
+    known = {recorded.relation: recorded for recorded in await read_policies(session)}
+    if policy.relation not in known:
+        raise PolicyError(f"{policy.relation}: nothing is recorded for it; there are {', '.join(known)}")
+    if edition is Edition.TIMESCALEDB and _drops_earlier(policy, known[policy.relation]):
+        await refresh_aggregates_of(session, policy.relation)
+    if edition is Edition.TIMESCALEDB:
+        async with session.transaction():
+            await record_and_apply(session, policy)
+    else:
+        await _record(session, policy)
+
+
+async def _record(session: Session, policy: StoragePolicy) -> None:
+    await session.execute(
+        queries("policies")["record_policy"], policy.relation, policy.compress_after, policy.drop_after
+    )
+
+
+async def record_and_apply(session: Session, policy: StoragePolicy) -> None:
+    """Record a policy and set the server's jobs, in the caller's transaction."""
+    await _record(session, policy)
+    await _apply(session, policy)
+
+
+def _drops_earlier(policy: StoragePolicy, before: StoragePolicy) -> bool:
+    if policy.drop_after is None:
+        return False
+    return before.drop_after is None or policy.drop_after < before.drop_after
+
+
+async def refresh_aggregates_of(session: Session, relation: str) -> None:
+    """Run the refresh of everything that is computed from a table, hours before days; not in a transaction."""
+    aggregates = [aggregate for aggregate, source in AGGREGATES.items() if source == relation]
+    rows = await session.fetch(queries("policies")["refresh_jobs"], aggregates)
+    jobs = {row["aggregate"]: row["job_id"] for row in rows}
+    for aggregate in aggregates:
+        if aggregate in jobs:
+            await session.execute(f"CALL run_job({int(jobs[aggregate])})")
 
 
 async def _apply(session: Session, policy: StoragePolicy) -> None:
@@ -106,10 +137,26 @@ async def _apply(session: Session, policy: StoragePolicy) -> None:
         await session.execute(statements["remove_compression"], policy.relation)
         if policy.compress_after is not None:
             await session.execute(statements["add_compression"], policy.relation, policy.compress_after)
-    start_offset = None if policy.drop_after is None else policy.drop_after - _REFRESH_MARGIN
+    if policy.drop_after is not None:
+        for aggregate, source in AGGREGATES.items():
+            if source == policy.relation:
+                await session.execute(statements["limit_refresh"], aggregate, policy.drop_after - _REFRESH_MARGIN)
+
+
+async def keep_old_rows(session: Session, policy: StoragePolicy) -> StoragePolicy:
+    """For tables of which nothing was ever dropped: the policy, but without an end where rows are older than that.
+
+    What is computed from such a table reaches back to its first row.
+    """
+    if policy.drop_after is None or policy.relation in AGGREGATES:
+        return policy
+    statement = f"SELECT min(time) < now() - $1::interval FROM {policy.relation}"  # noqa: S608 - a recorded table
+    if not await session.fetch_value(statement, policy.drop_after):
+        return policy
     for aggregate, source in AGGREGATES.items():
         if source == policy.relation:
-            await session.execute(statements["move_refresh"], aggregate, start_offset)
+            await session.execute(queries("policies")["unlimit_refresh"], aggregate)
+    return replace(policy, drop_after=None)
 
 
 async def running_policies(session: Session) -> list[str]:
@@ -125,10 +172,17 @@ async def running_policies(session: Session) -> list[str]:
     return [f"{row['procedure']} on {row['relation']}: {_in_words(row)}" for row in rows]
 
 
+def _is_within(reach: timedelta | None, limit: timedelta | None) -> bool:
+    return limit is None or (reach is not None and reach <= limit)
+
+
 def _in_words(row: Mapping[str, Any]) -> str:
     if row["is_wanted"] and not row["is_there"]:
         return "missing"
-    if row["recorded_after"] != row["running_after"]:
+    if row["procedure"] == "policy_refresh_continuous_aggregate":
+        if not _is_within(row["running_after"], row["recorded_after"]):
+            return f"reaches back {row['running_after'] or 'for ever'}, where rows are dropped two days later"
+    elif row["recorded_after"] != row["running_after"]:
         return f"after {row['running_after']}, where storage_policies says {row['recorded_after'] or 'never'}"
     if row["is_there"] and not row["is_scheduled"]:
         return "paused"

@@ -12,7 +12,7 @@ from arc_eval_db.database import Session
 from arc_eval_db.errors import FatalError, RetryableError
 from arc_eval_db.migrations.edition import Edition, detect_edition, prepare_server
 from arc_eval_db.migrations.files import Migration, load_migrations
-from arc_eval_db.migrations.policies import read_policies, set_policy
+from arc_eval_db.migrations.policies import keep_old_rows, read_policies, record_and_apply
 
 # Any constant will do, as long as nobody else's advisory lock uses it: "arc_eval" in ASCII.
 _LOCK_KEY = 0x6172635F6576616C
@@ -130,7 +130,8 @@ class Migrator:
         """Turn the plain edition into TimescaleDB's, with all rows and policies, in one transaction: all or nothing.
 
         Everything from the first migration on that differs between the editions is undone and applied again. The tables
-        of events are rewritten and locked meanwhile. Returns what was applied again.
+        of events are rewritten and locked meanwhile. A table with rows older than its policy keeps them: nothing was
+        dropped before, and nothing is because of this. Returns what was applied again.
 
         Raises:
             FatalError: the database is no plain edition.
@@ -155,7 +156,13 @@ class Migrator:
                     await self._apply(migration, Edition.TIMESCALEDB)
                 await self._session.execute("UPDATE schema_migrations SET edition = $1", Edition.TIMESCALEDB.value)
                 for policy in policies:
-                    await set_policy(self._session, Edition.TIMESCALEDB, policy)
+                    kept = await keep_old_rows(self._session, policy)
+                    if kept != policy:
+                        self._report(
+                            f"{policy.relation} has rows that its policy would drop; they stay until: "
+                            f"arc-eval-db migrate policies {policy.relation} --drop-after ..."
+                        )
+                    await record_and_apply(self._session, kept)
             self._edition = Edition.TIMESCALEDB
         return converted[first - 1 :]
 

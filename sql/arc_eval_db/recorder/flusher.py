@@ -27,6 +27,8 @@ from arc_eval_db.writer import BatchWriter, RefusedRow, RowReport
 
 APPLICATION_NAME = "arc-eval-db recorder"
 
+_STATEMENT_TIMEOUT = "57014"
+
 _BACKOFF_S_MIN = 0.1
 _BACKOFF_S_MAX = 5.0
 
@@ -110,6 +112,9 @@ class Flusher:
         except PoisonError as error:
             self._breaker.succeeded()
             self._isolate(error, batch, started)
+        except Exception as error:
+            self._breaker.abandoned()
+            raise FatalError(f"the recorder stopped: {type(error).__name__}; what was not written is kept") from error
         except BaseException:
             self._breaker.abandoned()
             raise
@@ -166,7 +171,7 @@ class Flusher:
             is_lost = self._session is not None
             self.terminate()
             self._breaker.failed(lost_connection=is_lost)
-        if isinstance(error, BatchTooLargeError):
+        if isinstance(error, BatchTooLargeError) or getattr(error, "sqlstate", None) == _STATEMENT_TIMEOUT:
             self._batch_records = max(1, records // 2)
         self.retries += 1
         cause = type(error).__name__

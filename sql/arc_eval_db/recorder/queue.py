@@ -64,6 +64,7 @@ class RecordQueue:
         self._flush_interval_s = flush_interval_s
         self._items: deque[QueuedRecord] = deque()
         self._oldest_at = 0.0
+        self._all_taken_at: float | None = None
         self._wanted = 0
         self._closed = False
         self._arrived = asyncio.Event()
@@ -95,6 +96,7 @@ class RecordQueue:
 
     def first(self, count: int) -> list[QueuedRecord]:
         """The oldest `count` records, or all there are; they stay."""
+        self._all_taken_at = time.monotonic() if count >= len(self._items) else None
         return list(islice(self._items, count))
 
     def remove_first(self, count: int) -> None:
@@ -102,6 +104,9 @@ class RecordQueue:
         for _ in range(count):
             self._items.popleft()
         self.done += count
+        if self._all_taken_at is not None:
+            # What is left came after these were taken.
+            self._oldest_at = self._all_taken_at
         self.wake_waiting()
 
     def want_all(self) -> int:
