@@ -127,8 +127,8 @@ def verify(as_json: bool) -> None:
 def convert(yes: bool, as_json: bool) -> None:
     """Turn plain tables into hypertables, where the server has TimescaleDB by now.
 
-    All rows and policies are kept. Workers wait, or are stopped first; it takes as long as to write all rows again, and
-    as much disk.
+    All rows are kept: a table with rows older than its policy keeps them until `migrate policies` says otherwise.
+    Workers wait, or are stopped first; it takes as long as to write all rows again, and as much disk.
     """
     if not yes:
         click.confirm("This rewrites the tables of events and locks them meanwhile. Go on?", abort=True)

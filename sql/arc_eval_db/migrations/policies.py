@@ -91,13 +91,13 @@ async def set_policy(session: Session, edition: Edition, policy: StoragePolicy) 
     known = {recorded.relation: recorded for recorded in await read_policies(session)}
     if policy.relation not in known:
         raise PolicyError(f"{policy.relation}: nothing is recorded for it; there are {', '.join(known)}")
-    if edition is Edition.TIMESCALEDB and _drops_earlier(policy, known[policy.relation]):
-        await refresh_aggregates_of(session, policy.relation)
-    if edition is Edition.TIMESCALEDB:
-        async with session.transaction():
-            await record_and_apply(session, policy)
-    else:
+    if edition is not Edition.TIMESCALEDB:
         await _record(session, policy)
+        return
+    if _drops_earlier(policy, known[policy.relation]):
+        await refresh_aggregates_of(session, policy.relation)
+    async with session.transaction():
+        await record_and_apply(session, policy)
 
 
 async def _record(session: Session, policy: StoragePolicy) -> None:
@@ -118,9 +118,14 @@ def _drops_earlier(policy: StoragePolicy, before: StoragePolicy) -> bool:
     return before.drop_after is None or policy.drop_after < before.drop_after
 
 
+def _computed_from(relation: str) -> list[str]:
+    """The continuous aggregates of a table, hours before days."""
+    return [aggregate for aggregate, source in AGGREGATES.items() if source == relation]
+
+
 async def refresh_aggregates_of(session: Session, relation: str) -> None:
     """Run the refresh of everything that is computed from a table, hours before days; not in a transaction."""
-    aggregates = [aggregate for aggregate, source in AGGREGATES.items() if source == relation]
+    aggregates = _computed_from(relation)
     rows = await session.fetch(queries("policies")["refresh_jobs"], aggregates)
     jobs = {row["aggregate"]: row["job_id"] for row in rows}
     for aggregate in aggregates:
@@ -138,9 +143,8 @@ async def _apply(session: Session, policy: StoragePolicy) -> None:
         if policy.compress_after is not None:
             await session.execute(statements["add_compression"], policy.relation, policy.compress_after)
     if policy.drop_after is not None:
-        for aggregate, source in AGGREGATES.items():
-            if source == policy.relation:
-                await session.execute(statements["limit_refresh"], aggregate, policy.drop_after - _REFRESH_MARGIN)
+        for aggregate in _computed_from(policy.relation):
+            await session.execute(statements["limit_refresh"], aggregate, policy.drop_after - _REFRESH_MARGIN)
 
 
 async def keep_old_rows(session: Session, policy: StoragePolicy) -> StoragePolicy:
@@ -153,9 +157,8 @@ async def keep_old_rows(session: Session, policy: StoragePolicy) -> StoragePolic
     statement = f"SELECT min(time) < now() - $1::interval FROM {policy.relation}"  # noqa: S608 - a recorded table
     if not await session.fetch_value(statement, policy.drop_after):
         return policy
-    for aggregate, source in AGGREGATES.items():
-        if source == policy.relation:
-            await session.execute(queries("policies")["unlimit_refresh"], aggregate)
+    for aggregate in _computed_from(policy.relation):
+        await session.execute(queries("policies")["unlimit_refresh"], aggregate)
     return replace(policy, drop_after=None)
 
 
