@@ -180,8 +180,12 @@ class _Plain(NamedTuple):
     """The field with JSON of any shape, which is never plain."""
 
 
+def _data_fields(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(name for name in kind.__slots__ if name not in ("execution", "envelope"))
+
+
 def _plain(kind: type[Any], model: type[BaseModel], texts: tuple[str, ...], free: str) -> _Plain:
-    names = tuple(name for name in kind.__slots__ if name not in ("execution", "envelope", free))
+    names = tuple(name for name in _data_fields(kind) if name != free)
     check = model.__pydantic_validator__.validate_python
     return _Plain(check, names, attrgetter(*names), attrgetter(*texts), attrgetter(free))
 
@@ -277,14 +281,6 @@ def _started(record: ExecutionStart) -> dict[str, Any]:
     return {name: value for name, value in data.items() if value is not None}
 
 
-# Looked up once: a recorder makes tens of thousands of events a second.
-_NAMES = {
-    kind: tuple(name for name in kind.__slots__ if name not in ("execution", "envelope"))
-    for kind in (Outcome, ToolUse, Failure)
-}
-_VALUES_OF = {kind: attrgetter(*names) for kind, names in _NAMES.items()}
-
-
 def _about(record: Outcome | ToolUse | Failure) -> dict[str, Any]:
     execution = record.execution
     data: dict[str, Any] = {
@@ -293,8 +289,8 @@ def _about(record: Outcome | ToolUse | Failure) -> dict[str, Any]:
     }
     if execution.simulation_id is not None:
         data["simulation_id"] = execution.simulation_id
-    kind = type(record)
-    for name, value in zip(_NAMES[kind], _VALUES_OF[kind](record), strict=True):
+    for name in _data_fields(type(record)):
+        value = getattr(record, name)
         # JSON has no such number, and orjson would write null: a measurement would silently become none.
         if isinstance(value, float) and not math.isfinite(value):
             raise EventRefusedError(

@@ -23,7 +23,7 @@ class DeadlineExceededError(RetryableError):
 
 @dataclass(slots=True)
 class Backoff:
-    """Pauses between attempts: up to twice as long each time, anything from nothing to that ("full jitter").
+    """Pauses between attempts: up to twice as long each time, by default anything from nothing to that ("full jitter").
 
     Callers that failed together would otherwise come back together, again and again.
     """
@@ -33,12 +33,14 @@ class Backoff:
     seconds_max: float
     attempt: int = 0
     generator: random.Random = field(default_factory=random.Random)
+    share_min: float = 0.0
+    """The least share of the longest pause."""
 
     def next(self) -> float:
         """The pause before the next attempt, in seconds."""
         self.attempt += 1
         longest = min(self.seconds_min * 2.0 ** min(self.attempt - 1, 16), self.seconds_max)
-        return self.generator.uniform(0.0, longest)
+        return longest * self.generator.uniform(self.share_min, 1.0)
 
     def reset(self) -> None:
         """It worked."""

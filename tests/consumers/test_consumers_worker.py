@@ -29,9 +29,9 @@ from arc_eval_db.consumers.kafka.errors import (
     OffsetOutOfRangeError,
     UnreadableRecordError,
 )
-from arc_eval_db.consumers.worker import _Backoff
 from arc_eval_db.database import BatchTooLargeError, DatabaseSettings, DatabaseUnavailableError, Session
 from arc_eval_db.migrations.runner import SchemaOutdatedError
+from arc_eval_db.retries import Backoff
 from arc_eval_db.schemas.topics import TOOL_USED, TopicNames
 from arc_eval_db.settings import KafkaSettings
 from arc_eval_db.writer import OffsetStore, TopicPartition
@@ -533,7 +533,7 @@ async def test_lag_counts_down_to_zero(
 
 
 def test_pauses_grow_to_a_limit_and_start_over() -> None:
-    backoff = _Backoff(seconds_max=4)
+    backoff = Backoff(0.25, 4, share_min=0.5)
     pauses = [backoff.next() for _ in range(40)]
     for pause, longest in zip(pauses, [0.25, 0.5, 1, 2, *([4] * 36)], strict=True):
         assert longest / 2 <= pause <= longest

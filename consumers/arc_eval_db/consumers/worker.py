@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
@@ -19,6 +18,7 @@ from arc_eval_db.consumers.sink import CommitReport, ExactlyOnceSink
 from arc_eval_db.database import BatchTooLargeError, DatabaseSettings, Session
 from arc_eval_db.errors import RetryableError
 from arc_eval_db.migrations import require_current_schema
+from arc_eval_db.retries import Backoff
 from arc_eval_db.schemas.topics import TopicNames
 from arc_eval_db.settings import KafkaSettings
 from arc_eval_db.writer import FencedError, OffsetRange, OffsetStore, TopicPartition
@@ -47,25 +47,6 @@ class WorkerReport:
     fenced: int = 0
     seconds: float = 0.0
     caught_up: bool = False
-
-
-@dataclass(slots=True)
-class _Backoff:
-    """Pauses between attempts: twice as long each time, with jitter, so that workers do not come back all at once."""
-
-    seconds_max: float
-    attempt: int = 0
-    _random: random.Random = field(default_factory=random.Random)
-
-    def next(self) -> float:
-        """The pause before the next attempt."""
-        self.attempt += 1
-        longest = min(_BACKOFF_S_MIN * 2.0 ** min(self.attempt - 1, 16), self.seconds_max)
-        return longest * self._random.uniform(0.5, 1.0)
-
-    def reset(self) -> None:
-        """It worked."""
-        self.attempt = 0
 
 
 class Worker:
@@ -98,7 +79,7 @@ class Worker:
         self._handler = ExecutionEventHandler(self._topics)
         self._offsets = OffsetStore(consumer.group)
         self._sink = ExactlyOnceSink(self._offsets)
-        self._backoff = _Backoff(consumer.retry_backoff_s_max)
+        self._backoff = Backoff(_BACKOFF_S_MIN, consumer.retry_backoff_s_max, share_min=0.5)
         self._stopping = asyncio.Event()
         self._positions: dict[TopicPartition, int] = {}
         self._records_max = consumer.batch_records_max
