@@ -34,6 +34,9 @@ CREATE TABLE consumer_offsets (
     partition integer NOT NULL,
     next_offset bigint NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    anchor_offset bigint,
+    anchor_timestamp_ms bigint,
+    anchor_hash bytea,
     CONSTRAINT consumer_offsets_next_offset_check CHECK ((next_offset >= 0)),
     CONSTRAINT consumer_offsets_pkey PRIMARY KEY (consumer_group, topic, partition)
 ) WITH (fillfactor=50);
@@ -57,8 +60,7 @@ CREATE TABLE dead_letters (
     consumer_version text NOT NULL,
     attempts integer DEFAULT 0 NOT NULL,
     resolved_at timestamp with time zone,
-    CONSTRAINT dead_letters_pkey PRIMARY KEY (id),
-    CONSTRAINT dead_letters_topic_log_partition_log_offset_key UNIQUE (topic, log_partition, log_offset)
+    CONSTRAINT dead_letters_pkey PRIMARY KEY (id)
 );
 CREATE TABLE execution_events (
     time timestamp with time zone NOT NULL,
@@ -130,6 +132,20 @@ CREATE TABLE llm_recommendation_sessions (
     CONSTRAINT llm_recommendation_sessions_window_check CHECK ((window_from < window_to)),
     CONSTRAINT llm_recommendation_sessions_configuration_version_id_fkey FOREIGN KEY (configuration_version_id) REFERENCES configuration_versions(id),
     CONSTRAINT llm_recommendation_sessions_pkey PRIMARY KEY (id)
+);
+CREATE TABLE log_gaps (
+    consumer_group text NOT NULL,
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    first_offset bigint NOT NULL,
+    end_offset bigint,
+    reason text NOT NULL,
+    noticed_at timestamp with time zone DEFAULT now() NOT NULL,
+    consumer_version text NOT NULL,
+    CONSTRAINT log_gaps_end_offset_check CHECK ((end_offset > first_offset)),
+    CONSTRAINT log_gaps_end_offset_known_check CHECK (((end_offset IS NULL) = (reason = 'recreated'::text))),
+    CONSTRAINT log_gaps_reason_check CHECK ((reason = ANY (ARRAY['retention'::text, 'recreated'::text]))),
+    CONSTRAINT log_gaps_pkey PRIMARY KEY (consumer_group, topic, partition, first_offset, noticed_at)
 );
 CREATE TABLE outcomes (
     time timestamp with time zone NOT NULL,
@@ -230,6 +246,7 @@ CREATE INDEX consumer_lag_samples_consumer_group_idx ON consumer_lag_samples USI
 CREATE INDEX dead_letters_event_id_idx ON dead_letters USING btree (event_id);
 CREATE INDEX dead_letters_key_idx ON dead_letters USING hash (key);
 CREATE INDEX dead_letters_reason_idx ON dead_letters USING btree (reason, dead_lettered_at DESC);
+CREATE UNIQUE INDEX dead_letters_record_key ON dead_letters USING btree (topic, log_partition, log_offset, log_timestamp);
 CREATE UNIQUE INDEX execution_events_event_id_time_key ON execution_events USING btree (event_id, "time");
 CREATE INDEX execution_events_execution_id_idx ON execution_events USING btree (execution_id);
 CREATE INDEX executions_configuration_version_id_idx ON executions USING btree (configuration_version_id, started_at DESC);
@@ -341,34 +358,65 @@ CREATE VIEW execution_completeness AS
     dropped,
     emitted - stored - dead_lettered - dropped AS outstanding,
     emitted = (stored + dead_lettered + dropped) AS is_complete
-   FROM ( SELECT outcome.execution_id,
-            outcome.configuration_version_id,
-            outcome.scenario_id,
-            outcome.simulation_id,
-            outcome."time" AS ended_at,
-            outcome.last_sequence AS emitted,
+   FROM ( SELECT execution.execution_id,
+            execution.configuration_version_id,
+            execution.scenario_id,
+            execution.simulation_id,
+            execution.ended_at,
+            COALESCE(execution.last_sequence, GREATEST(GREATEST(ended.highest, began.highest, used.highest, failed.highest), ended.events + began.events + used.events + failed.events + refused.events) + 1) AS emitted,
             ended.events + began.events + used.events + failed.events AS stored,
             refused.events AS dead_lettered,
             COALESCE(( SELECT sum(jsonb_each_text.value::bigint)::bigint AS sum
-                   FROM jsonb_each_text(outcome.dropped) jsonb_each_text(key, value)), 0::bigint) AS dropped
-           FROM outcomes outcome
-             JOIN executions execution ON execution.id = outcome.execution_id AND execution.ended_at = outcome."time"
-             CROSS JOIN LATERAL ( SELECT count(*) AS events
+                   FROM jsonb_each_text(execution.dropped) jsonb_each_text(key, value)), 0::bigint) AS dropped
+           FROM ( SELECT outcome.execution_id,
+                    outcome.configuration_version_id,
+                    outcome.scenario_id,
+                    outcome.simulation_id,
+                    outcome."time" AS ended_at,
+                    outcome.last_sequence,
+                    outcome.dropped
+                   FROM outcomes outcome
+                     JOIN executions started ON started.id = outcome.execution_id
+                  WHERE outcome.last_sequence IS NOT NULL AND outcome."time" > (now() - '3 days'::interval) AND COALESCE(started.started_at, outcome."time") > (now() - '3 days'::interval)
+                UNION ALL
+                 SELECT silent.id,
+                    silent.configuration_version_id,
+                    silent.scenario_id,
+                    silent.simulation_id,
+                    NULL::timestamp with time zone AS timestamptz,
+                    NULL::bigint AS int8,
+                    NULL::jsonb AS jsonb
+                   FROM unended_executions silent
+                  WHERE NOT silent.is_running AND (silent.started_at > (now() - '3 days'::interval) OR silent.started_at IS NULL)) execution
+             CROSS JOIN LATERAL ( SELECT count(*) AS events,
+                    max(event.sequence) AS highest,
+                    max(event."time") FILTER (WHERE event.last_sequence IS NOT NULL) AS counted_at
                    FROM outcomes event
-                  WHERE event.execution_id = outcome.execution_id AND event."time" > (now() - '3 days'::interval)) ended
-             CROSS JOIN LATERAL ( SELECT count(*) AS events
+                  WHERE event.execution_id = execution.execution_id AND event.sequence > 0 AND event."time" > (now() - '3 days'::interval)) ended
+             CROSS JOIN LATERAL ( SELECT count(*) AS events,
+                    max(event.sequence) AS highest
                    FROM execution_events event
-                  WHERE event.execution_id = outcome.execution_id AND event."time" > (now() - '3 days'::interval)) began
-             CROSS JOIN LATERAL ( SELECT count(*) AS events
+                  WHERE event.execution_id = execution.execution_id AND event.sequence > 0 AND event."time" > (now() - '3 days'::interval)) began
+             CROSS JOIN LATERAL ( SELECT count(*) AS events,
+                    max(event.sequence) AS highest
                    FROM tool_usage event
-                  WHERE event.execution_id = outcome.execution_id AND event."time" > (now() - '3 days'::interval)) used
-             CROSS JOIN LATERAL ( SELECT count(*) AS events
+                  WHERE event.execution_id = execution.execution_id AND event.sequence > 0 AND event."time" > (now() - '3 days'::interval)) used
+             CROSS JOIN LATERAL ( SELECT count(*) AS events,
+                    max(event.sequence) AS highest
                    FROM failures event
-                  WHERE event.execution_id = outcome.execution_id AND event."time" > (now() - '3 days'::interval)) failed
+                  WHERE event.execution_id = execution.execution_id AND event.sequence > 0 AND event."time" > (now() - '3 days'::interval)) failed
              CROSS JOIN LATERAL ( SELECT count(DISTINCT COALESCE(letter.event_id::text, concat_ws('/'::text, letter.topic, letter.log_partition, letter.log_offset))) AS events
                    FROM dead_letters letter
-                  WHERE letter.key = convert_to(outcome.execution_id::text, 'UTF8'::name) AND letter.resolved_at IS NULL) refused
-          WHERE outcome.last_sequence IS NOT NULL AND outcome."time" > (now() - '3 days'::interval) AND COALESCE(execution.started_at, outcome."time") > (now() - '3 days'::interval)) counted;
+                  WHERE letter.key = convert_to(execution.execution_id::text, 'UTF8'::name) AND letter.resolved_at IS NULL AND NOT (EXISTS ( SELECT
+                           FROM outcomes event
+                          WHERE event.event_id = letter.event_id AND event."time" > (now() - '3 days'::interval))) AND NOT (EXISTS ( SELECT
+                           FROM execution_events event
+                          WHERE event.event_id = letter.event_id AND event."time" > (now() - '3 days'::interval))) AND NOT (EXISTS ( SELECT
+                           FROM tool_usage event
+                          WHERE event.event_id = letter.event_id AND event."time" > (now() - '3 days'::interval))) AND NOT (EXISTS ( SELECT
+                           FROM failures event
+                          WHERE event.event_id = letter.event_id AND event."time" > (now() - '3 days'::interval)))) refused
+          WHERE execution.ended_at = ended.counted_at OR execution.ended_at IS NULL AND GREATEST(ended.highest, began.highest, used.highest, failed.highest) > 0) counted;
 CREATE VIEW execution_state AS
  SELECT executions.id AS execution_id,
     'completed'::text AS state,
@@ -709,6 +757,9 @@ CREATE MATERIALIZED VIEW tool_usage_hourly AS
 -- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on consumer_offsets
 -- arc_eval_reader may SELECT on consumer_offsets
 -- arc_eval_writer may INSERT, SELECT on consumer_offsets
+-- arc_eval_writer may UPDATE on consumer_offsets.anchor_hash
+-- arc_eval_writer may UPDATE on consumer_offsets.anchor_offset
+-- arc_eval_writer may UPDATE on consumer_offsets.anchor_timestamp_ms
 -- arc_eval_writer may UPDATE on consumer_offsets.next_offset
 -- arc_eval_writer may UPDATE on consumer_offsets.updated_at
 -- arc_eval_admin may SELECT on cost_breakdown
@@ -729,6 +780,7 @@ CREATE MATERIALIZED VIEW tool_usage_hourly AS
 -- arc_eval_reader may SELECT on dead_letters.log_partition
 -- arc_eval_writer may SELECT on dead_letters.log_partition
 -- arc_eval_reader may SELECT on dead_letters.log_timestamp
+-- arc_eval_writer may SELECT on dead_letters.log_timestamp
 -- arc_eval_reader may SELECT on dead_letters.reason
 -- arc_eval_reader may SELECT on dead_letters.resolved_at
 -- arc_eval_reader may SELECT on dead_letters.sqlstate
@@ -769,6 +821,9 @@ CREATE MATERIALIZED VIEW tool_usage_hourly AS
 -- arc_eval_reader may SELECT on failures_hourly
 -- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on llm_recommendation_sessions
 -- arc_eval_reader may SELECT on llm_recommendation_sessions
+-- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on log_gaps
+-- arc_eval_reader may SELECT on log_gaps
+-- arc_eval_writer may INSERT on log_gaps
 -- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on outcomes
 -- arc_eval_reader may SELECT on outcomes
 -- arc_eval_writer may INSERT on outcomes

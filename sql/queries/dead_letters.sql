@@ -1,5 +1,5 @@
 -- name: insert_dead_letters
--- A record is set aside once, however often it is read again.
+-- A record is set aside once, however often it is read again. Its time tells it from one of a topic that was made anew.
 -- $1 group, $2 consumer version, then one array a column, all of the same length.
 INSERT INTO dead_letters (
     consumer_group, consumer_version, topic, log_partition, log_offset, log_timestamp, reason, error_class, sqlstate,
@@ -15,4 +15,4 @@ FROM unnest(
     headers
 )
 ORDER BY topic, log_partition, log_offset
-ON CONFLICT (topic, log_partition, log_offset) DO NOTHING;
+ON CONFLICT (topic, log_partition, log_offset, log_timestamp) DO NOTHING;

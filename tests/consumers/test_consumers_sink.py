@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -98,10 +99,10 @@ async def test_the_slower_of_two_consumers_writes_nothing(database: DatabaseSett
     reached, go_on = asyncio.Event(), asyncio.Event()
 
     class SlowStore(OffsetStore):
-        async def advance(self, session: Session, ranges: object) -> None:
+        async def advance(self, session: Session, *moves: Any) -> None:
             reached.set()
             await go_on.wait()
-            await super().advance(session, ranges)  # type: ignore[arg-type]  # passed on as it came
+            await super().advance(session, *moves)
 
     async with await connect(database) as slow, await connect(database) as fast:
         # The parents are there already; who makes them first is waited for, which is another test.
@@ -122,11 +123,11 @@ async def test_a_lost_commit_is_settled_by_the_stored_offset(database: DatabaseS
     """Killed after COPY, before the compare-and-set: nothing is there, and the same batch can be written."""
 
     class KilledStore(OffsetStore):
-        async def advance(self, session: Session, ranges: object) -> None:
+        async def advance(self, session: Session, *moves: Any) -> None:
             async with await connect(database) as other:
                 pid = await session.fetch_value("SELECT pg_backend_pid()")
                 await other.execute("SELECT pg_terminate_backend($1)", pid)
-            await super().advance(session, ranges)  # type: ignore[arg-type]  # passed on as it came
+            await super().advance(session, *moves)
 
     records = good(0, 1, 2)
     async with await connect(database) as doomed:
@@ -155,3 +156,12 @@ async def test_a_dead_letter_is_stored_once(session: Session, offsets: OffsetSto
     await other.start_at(session, {P0: 0})
     await commit(session, ExactlyOnceSink(other), bad, 0)
     assert await session.fetch_value("SELECT count(*) FROM dead_letters") == 1
+
+
+async def test_a_dead_letter_of_a_topic_made_anew_is_another_one(session: Session, offsets: OffsetStore) -> None:
+    sink = ExactlyOnceSink(offsets)
+    old = record(b"{", offset=3, topic=TOPIC)
+    await commit(session, sink, [old], 0)
+    await offsets.reset(session, {P0: (4, 0)}, version="1")
+    await commit(session, sink, [old._replace(timestamp_ms=old.timestamp_ms + 1)], 0)
+    assert await session.fetch_value("SELECT count(*) FROM dead_letters") == 2

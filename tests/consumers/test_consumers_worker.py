@@ -6,7 +6,6 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import aiokafka
@@ -26,7 +25,6 @@ from arc_eval_db.consumers.kafka import GroupSource, LogReader
 from arc_eval_db.consumers.kafka.errors import (
     KafkaUnavailableError,
     MissingTopicsError,
-    OffsetOutOfRangeError,
     UnreadableRecordError,
 )
 from arc_eval_db.database import BatchTooLargeError, DatabaseSettings, DatabaseUnavailableError, Session
@@ -38,6 +36,7 @@ from arc_eval_db.writer import OffsetStore, TopicPartition
 from support.conditions import eventually
 from support.databases import connect
 from support.events import event, lifecycle
+from support.log import send_events
 from support.proxy import TcpProxy
 
 pytestmark = [pytest.mark.database, pytest.mark.kafka]
@@ -61,19 +60,6 @@ async def main(servers, topic, values):
 
 asyncio.run(main(*sys.argv[1:], json.load(sys.stdin)))
 """
-
-
-async def send(settings: KafkaSettings, events: Sequence[dict[str, Any]]) -> None:
-    """Events into the log, as the SDK would."""
-    names = TopicNames(settings.topic_prefix)
-    producer = aiokafka.AIOKafkaProducer(**settings.client_options(), acks="all", linger_ms=2)
-    await producer.start()
-    try:
-        for content in events:
-            await producer.send(names.of_type(content["type"]), orjson.dumps(content), key=content["subject"].encode())
-        await producer.flush()
-    finally:
-        await producer.stop()
 
 
 def consumer_settings(group: str, **values: Any) -> ConsumerSettings:
@@ -104,7 +90,7 @@ class Running:
 async def test_caught_up_ends_with_everything(
     kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
 ) -> None:
-    await send(kafka_settings, [content for _ in range(20) for content in lifecycle()])
+    await send_events(kafka_settings, [content for _ in range(20) for content in lifecycle()])
     with structlog.testing.capture_logs() as logs:
         report = await Worker(kafka_settings, database, consumer_settings(group), until_caught_up=True).run()
     assert (report.records, report.inserted, report.dead_letters, report.caught_up) == (100, 100, 0, True)
@@ -147,7 +133,7 @@ async def test_a_second_run_goes_on_where_the_first_ended(
     kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
 ) -> None:
     for round_number in (1, 2):
-        await send(kafka_settings, [event(TOOL_USED) for _ in range(10)])
+        await send_events(kafka_settings, [event(TOOL_USED) for _ in range(10)])
         report = await Worker(kafka_settings, database, consumer_settings(group), until_caught_up=True).run()
         assert (report.records, report.duplicates) == (10, 0)
         assert await count(session) == 10 * round_number
@@ -157,7 +143,7 @@ async def test_the_database_says_where_to_start_and_not_kafka(
     kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
 ) -> None:
     """Kafka's own record of the group is at the end; the database, restored from a backup say, knows of nothing."""
-    await send(kafka_settings, [event(TOOL_USED) for _ in range(10)])
+    await send_events(kafka_settings, [event(TOOL_USED) for _ in range(10)])
     await Worker(kafka_settings, database, consumer_settings(group), until_caught_up=True).run()
     await session.execute("TRUNCATE tool_usage, consumer_offsets")
     report = await Worker(kafka_settings, database, consumer_settings(group), until_caught_up=True).run()
@@ -167,7 +153,7 @@ async def test_the_database_says_where_to_start_and_not_kafka(
 async def test_kafka_is_told_how_far_the_group_is(
     kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
 ) -> None:
-    await send(kafka_settings, [event(TOOL_USED) for _ in range(10)])
+    await send_events(kafka_settings, [event(TOOL_USED) for _ in range(10)])
     await Worker(kafka_settings, database, consumer_settings(group), until_caught_up=True).run()
     stored = {
         TopicPartition(row["topic"], row["partition"]): row["next_offset"]
@@ -203,7 +189,7 @@ async def test_the_answer_to_a_commit_is_lost(
                 raise DatabaseUnavailableError("the connection was lost during the commit")
             return report
 
-    await send(kafka_settings, [event(TOOL_USED) for _ in range(50)])
+    await send_events(kafka_settings, [event(TOOL_USED) for _ in range(50)])
     worker = Worker(kafka_settings, database, consumer_settings(group, batch_records_max=10), until_caught_up=True)
     worker._sink = sink = Forgetful(worker._offsets)
     report = await worker.run()
@@ -216,12 +202,12 @@ async def test_a_batch_that_is_too_much_for_the_server_is_made_smaller(
     kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
 ) -> None:
     class Weak(ExactlyOnceSink):
-        async def write(self, session: Session, batch: HandledBatch, ranges: Any) -> CommitReport:
+        async def write(self, session: Session, batch: HandledBatch, *moves: Any) -> CommitReport:
             if len(batch.events) > 3:
                 raise BatchTooLargeError
-            return await super().write(session, batch, ranges)
+            return await super().write(session, batch, *moves)
 
-    await send(kafka_settings, [event(TOOL_USED) for _ in range(20)])
+    await send_events(kafka_settings, [event(TOOL_USED) for _ in range(20)])
     worker = Worker(kafka_settings, database, consumer_settings(group, batch_records_max=16), until_caught_up=True)
     worker._sink = Weak(worker._offsets)
     report = await asyncio.wait_for(worker.run(), 60)
@@ -231,14 +217,14 @@ async def test_a_batch_that_is_too_much_for_the_server_is_made_smaller(
 async def test_a_stop_keeps_its_deadline_with_a_silent_database(
     kafka_settings: KafkaSettings, database: DatabaseSettings, group: str
 ) -> None:
-    await send(kafka_settings, [event(TOOL_USED)])
+    await send_events(kafka_settings, [event(TOOL_USED)])
     async with TcpProxy.to_url(database.database_url.get_secret_value()) as proxy:
         through = database.model_copy(update={"database_url": type(database.database_url)(proxy.url)})
         worker = Worker(kafka_settings, through, consumer_settings(group, drain_timeout_s=2))
         running = asyncio.create_task(worker.run())
         await eventually(lambda: worker.report.batches > 0, "a first batch")
         proxy.stall()
-        await send(kafka_settings, [event(TOOL_USED)])
+        await send_events(kafka_settings, [event(TOOL_USED)])
         await proxy.stalled_bytes.wait()
         worker.stop()
         # The two seconds of the setting, and some for a busy machine; without it, a minute.
@@ -269,7 +255,7 @@ async def test_a_dead_broker_is_no_progress(
             )
             assert progress() == standstill
         await eventually(lambda: progress() > standstill, "progress, once the broker answers again")
-        await send(kafka_settings, [event(TOOL_USED)])
+        await send_events(kafka_settings, [event(TOOL_USED)])
         await eventually(lambda: _has(session, 1), "and the row")
 
 
@@ -297,7 +283,7 @@ async def test_a_source_knows_how_long_the_broker_has_been_silent(kafka_settings
 async def test_stop_ends_after_the_batch_in_hand(
     kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
 ) -> None:
-    await send(kafka_settings, [event(TOOL_USED) for _ in range(50)])
+    await send_events(kafka_settings, [event(TOOL_USED) for _ in range(50)])
     worker = Worker(kafka_settings, database, consumer_settings(group, batch_records_max=10))
     running = asyncio.create_task(worker.run())
     await eventually(lambda: worker.report.batches > 0, "a first batch")
@@ -310,7 +296,7 @@ async def test_stop_ends_after_the_batch_in_hand(
 async def test_a_batch_that_outlasts_the_drain_is_given_up_whole(
     kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
 ) -> None:
-    await send(kafka_settings, [event(TOOL_USED)])
+    await send_events(kafka_settings, [event(TOOL_USED)])
     worker = Worker(kafka_settings, database, consumer_settings(group, drain_timeout_s=0.3))
     async with await connect(database) as other, other.transaction():
         await other.execute("LOCK TABLE tool_usage IN ACCESS EXCLUSIVE MODE")
@@ -342,7 +328,7 @@ async def test_a_database_that_comes_and_goes_costs_nothing(
         worker = Worker(kafka_settings, through, consumer_settings(group))
         async with Running(worker):
             for round_number in range(1, 4):
-                await send(kafka_settings, [event(TOOL_USED) for _ in range(10)])
+                await send_events(kafka_settings, [event(TOOL_USED) for _ in range(10)])
                 await eventually(lambda: _has(session, 10 * round_number), f"{round_number} times ten rows")  # noqa: B023 - awaited in the same round
                 proxy.cut()
         assert worker.report.inserted == 30
@@ -354,7 +340,7 @@ async def test_a_database_that_comes_and_goes_costs_nothing(
 async def test_an_unreachable_database_is_waited_for(
     kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
 ) -> None:
-    await send(kafka_settings, [event(TOOL_USED)])
+    await send_events(kafka_settings, [event(TOOL_USED)])
     nowhere = DatabaseSettings.load(database_url="postgresql://nobody@127.0.0.1:1/none")
     worker = Worker(kafka_settings, nowhere, consumer_settings(group))
     async with Running(worker):
@@ -369,7 +355,7 @@ async def test_an_unreachable_database_is_waited_for(
 async def test_an_unreachable_broker_is_waited_for(
     kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
 ) -> None:
-    await send(kafka_settings, [event(TOOL_USED)])
+    await send_events(kafka_settings, [event(TOOL_USED)])
     worker = Worker(KafkaSettings(bootstrap_servers="127.0.0.1:1"), database, consumer_settings(group))
     worker._topics = TopicNames(kafka_settings.topic_prefix)
     worker._handler._topics = worker._topics
@@ -387,7 +373,7 @@ async def test_a_read_only_database_dead_letters_nothing(
 ) -> None:
     name = await session.fetch_value("SELECT current_database()")
     await session.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-    await send(kafka_settings, [event(TOOL_USED) for _ in range(5)])
+    await send_events(kafka_settings, [event(TOOL_USED) for _ in range(5)])
     worker = Worker(kafka_settings, database, consumer_settings(group))
     async with Running(worker):
         await eventually(
@@ -414,17 +400,6 @@ async def test_missing_topics_stop_loudly(
     elsewhere = KafkaSettings(bootstrap_servers=kafka_settings.bootstrap_servers, topic_prefix="no-such-prefix")
     with pytest.raises(MissingTopicsError, match="arc-eval-db topics create"):
         await Worker(elsewhere, database, consumer_settings(group)).run()
-
-
-async def test_an_offset_that_the_log_no_longer_holds_stops_loudly(
-    kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
-) -> None:
-    """Rather than to go on in silence from somewhere else."""
-    topic = TopicNames(kafka_settings.topic_prefix).of_type(TOOL_USED)
-    partitions = {TopicPartition(topic, number): 1_000 for number in range(2)}
-    await OffsetStore(group).start_at(session, partitions)
-    with pytest.raises(OffsetOutOfRangeError, match="no longer holds the stored offset"):
-        await asyncio.wait_for(Worker(kafka_settings, database, consumer_settings(group)).run(), 30)
 
 
 async def test_a_record_that_the_client_cannot_read_stops_loudly(
@@ -460,11 +435,11 @@ async def test_two_workers_share_the_partitions(
         await eventually(lambda: assigned(workers[0]) == 6, "the first has all")
         async with Running(workers[1]):
             await eventually(lambda: [assigned(worker) for worker in workers] == [3, 3], "half each", timeout_s=60)
-            await send(kafka_settings, [content for _ in range(30) for content in lifecycle()])
+            await send_events(kafka_settings, [content for _ in range(30) for content in lifecycle()])
             await eventually(lambda: _has(session, 30), "all tool uses")
             await eventually(lambda: _has(session, 30, "outcomes"), "all outcomes")
         await eventually(lambda: assigned(workers[0]) == 6, "the first has all again", timeout_s=60)
-        await send(kafka_settings, [event(TOOL_USED) for _ in range(10)])
+        await send_events(kafka_settings, [event(TOOL_USED) for _ in range(10)])
         await eventually(lambda: _has(session, 40), "the later ones too")
     assert sum(worker.report.inserted for worker in workers) == 160
     assert all(worker.report.inserted > 0 for worker in workers)
@@ -475,7 +450,7 @@ async def test_a_position_that_cannot_be_read_lets_no_record_through(
 ) -> None:
     """Where the database does not say where to start, nothing is read: not from Kafka's own record either."""
     await Worker(kafka_settings, database, consumer_settings(group), until_caught_up=True).run()
-    await send(kafka_settings, [event(TOOL_USED) for _ in range(5)])
+    await send_events(kafka_settings, [event(TOOL_USED) for _ in range(5)])
     # Kafka has a record of the group now, and would let it go on from there.
     source = GroupSource(kafka_settings, consumer_settings(group), TopicNames(kafka_settings.topic_prefix).all)
     await source.start()
@@ -501,7 +476,7 @@ async def test_metrics_say_what_happened(kafka_settings: KafkaSettings, database
     bad = event(TOOL_USED, {"tool": ""})
     nul = event(TOOL_USED, {"error": "\x00", "success": False})
     twice = event(TOOL_USED)
-    await send(kafka_settings, [event(TOOL_USED), bad, nul, twice, twice])
+    await send_events(kafka_settings, [event(TOOL_USED), bad, nul, twice, twice])
     worker = Worker(kafka_settings, database, consumer_settings(group), until_caught_up=True)
     await worker.run()
     value = worker.metrics.value
@@ -520,7 +495,7 @@ async def test_lag_counts_down_to_zero(
     kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
 ) -> None:
     topics = TopicNames(kafka_settings.topic_prefix).all
-    await send(kafka_settings, [event(TOOL_USED) for _ in range(10)])
+    await send_events(kafka_settings, [event(TOOL_USED) for _ in range(10)])
     async with LogReader(kafka_settings) as reader:
         before = await measure_lag(reader, session, group, topics)
         assert sum(item.lag_messages for item in before) == 10

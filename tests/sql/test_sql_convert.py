@@ -14,18 +14,20 @@ from arc_eval_db.migrations.edition import UnsupportedServerError
 from arc_eval_db.migrations.policies import refresh_aggregates_of
 from arc_eval_db.migrations.runner import SchemaOutdatedError
 from arc_eval_db.schemas.parsing import parse_event
-from arc_eval_db.writer import BatchWriter, LoggedEvent
+from arc_eval_db.writer import BatchWriter, LoggedEvent, OffsetRange, OffsetStore, TopicPartition
 from arc_eval_db.writer.rows import COLUMNS
 from support.databases import connect
 from support.events import lifecycle
 
 pytestmark = pytest.mark.database
 
+PARTITION = TopicPartition("t", 0)
+
 
 async def rows(session: Session) -> dict[str, list[str]]:
     return {
         table: sorted(row["t"] for row in await session.fetch(f"SELECT to_jsonb(t)::text AS t FROM {table} AS t"))
-        for table in (*COLUMNS, "executions")
+        for table in (*COLUMNS, "executions", "log_gaps", "consumer_offsets")
     }
 
 
@@ -44,9 +46,11 @@ async def test_all_rows_and_policies_are_kept(timescaledb: None, empty_database:
         await write_lifecycles(session, 20)
         kept = StoragePolicy("tool_usage", timedelta(days=3), timedelta(days=400))
         await set_policy(session, Edition.POSTGRESQL, kept)
+        await OffsetStore("g").start_at(session, {PARTITION: 0})
+        await OffsetStore("g").record_gap(session, PARTITION, OffsetRange(0, 5), version="1")
         before = await rows(session)
         migrator = Migrator(session)
-        assert [migration.version for migration in await migrator.convert()] == [3, 4, 5, 6, 7]
+        assert [migration.version for migration in await migrator.convert()] == [3, 4, 5, 6, 7, 8, 9]
         assert await rows(session) == before
         assert kept in await read_policies(session)
         assert await migrator.edition() is Edition.TIMESCALEDB

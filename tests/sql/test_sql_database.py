@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterator
 
 import pytest
 
@@ -20,6 +19,7 @@ from arc_eval_db.database import (
     TransactionConflictError,
     error_for,
 )
+from arc_eval_db.database.errors import translated_errors
 from arc_eval_db.errors import FatalError, PoisonError, RetryableError, SettingsError
 from support.databases import connect
 from support.proxy import TcpProxy
@@ -146,6 +146,16 @@ async def test_copy_writes_rows_and_counts_them(session: Session, table: str) ->
     assert [tuple(row.values()) for row in rows] == [(1, "a"), (2, None)]
 
 
+@pytest.mark.parametrize("bad", [0, 1234, 4999])
+async def test_a_copy_names_the_row_that_the_driver_cannot_send(session: Session, table: str, bad: int) -> None:
+    """No server has seen it, so that none can name it."""
+    rows = [(2**64 if number == bad else number, "text") for number in range(5_000)]
+    with pytest.raises(RowRefusedError) as refused:
+        async with session.transaction():
+            await session.copy(table, ("id", "name"), rows)
+    assert (refused.value.sqlstate, refused.value.table, refused.value.line) == (None, table, bad + 1)
+
+
 async def test_savepoint_undoes_only_its_part(session: Session, table: str) -> None:
     async with session.transaction():
         await session.execute("INSERT INTO things (id) VALUES (1)")
@@ -186,8 +196,8 @@ async def test_cancelling_a_transaction_drops_the_connection_and_stays_a_cancell
     assert session.is_closed
 
 
-def endless_rows() -> Iterator[tuple[int, str]]:
-    yield from ((number, WIDE) for number in range(MANY_ROWS))
+def wide_rows() -> list[tuple[int, str]]:
+    return [(number, WIDE) for number in range(MANY_ROWS)]
 
 
 async def test_copy_ends_at_once_when_the_connection_is_lost(database: DatabaseSettings, table: str) -> None:
@@ -196,7 +206,7 @@ async def test_copy_ends_at_once_when_the_connection_is_lost(database: DatabaseS
         through = database.model_copy(update={"database_url": type(database.database_url)(proxy.url)})
         session = await connect(through)
         proxy.stall()
-        copying = asyncio.create_task(session.copy(table, ("id", "name"), endless_rows()))
+        copying = asyncio.create_task(session.copy(table, ("id", "name"), wide_rows()))
         await proxy.stalled_bytes.wait()
         proxy.cut()
         # Long before the time-out of a minute.
@@ -213,7 +223,7 @@ async def test_copy_ends_in_time_when_the_server_falls_silent(database: Database
         session = await connect(through)
         proxy.stall()
         with pytest.raises(DatabaseUnavailableError, match="did not answer in time"):
-            await asyncio.wait_for(session.copy(table, ("id", "name"), endless_rows()), 20)
+            await asyncio.wait_for(session.copy(table, ("id", "name"), wide_rows()), 20)
         assert session.is_closed
         await session.close()
 
@@ -223,7 +233,7 @@ async def test_copy_can_be_cancelled(database: DatabaseSettings, table: str) -> 
         through = database.model_copy(update={"database_url": type(database.database_url)(proxy.url)})
         session = await connect(through)
         proxy.stall()
-        copying = asyncio.create_task(session.copy(table, ("id", "name"), endless_rows()))
+        copying = asyncio.create_task(session.copy(table, ("id", "name"), wide_rows()))
         await proxy.stalled_bytes.wait()
         copying.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -291,3 +301,21 @@ def test_another_database_of_the_same_server() -> None:
         settings.with_database("two").database_url.get_secret_value() == "postgresql://u:p@h:5/two?sslmode=verify-full"
     )
     assert "p@h" not in repr(settings)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("the handler is closed"), AttributeError("'NoneType'... 'write'")])
+def test_what_a_driver_says_on_a_connection_that_is_gone(error: Exception) -> None:
+    """uvloop raises RuntimeError where asyncpg still writes to it; on an open connection it is a defect of ours."""
+
+    class Connection:
+        closed = True
+
+        def is_closed(self) -> bool:
+            return self.closed
+
+    connection = Connection()
+    with pytest.raises(DatabaseUnavailableError), translated_errors(connection):
+        raise error
+    connection.closed = False
+    with pytest.raises(type(error)), translated_errors(connection):
+        raise error

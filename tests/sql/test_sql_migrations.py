@@ -39,10 +39,13 @@ CORE_TABLES = {
     "llm_recommendation_sessions",
     "recommendations",
 }
-PIPELINE_TABLES = {"consumer_offsets", "dead_letters", "consumer_lag_samples", "replay_jobs", "schema_migrations"}
+PIPELINE_TABLES = {
+    *("consumer_offsets", "dead_letters", "consumer_lag_samples", "log_gaps", "replay_jobs", "schema_migrations"),
+}
 POLICY_TABLES = {"storage_policies"}
 
 VERSION = len(load_migrations(Edition.POSTGRESQL))
+REQUIRED = [migration.version for migration in load_migrations(Edition.POSTGRESQL) if migration.up.is_required]
 
 
 async def tables(session: Session) -> set[str]:
@@ -187,10 +190,40 @@ async def test_a_newer_database_is_left_alone(session: Session) -> None:
         await migrator.down(0)
 
 
+async def test_what_only_takes_away_is_not_required(empty_database: DatabaseSettings) -> None:
+    """Workers run with and without it, so that those of the release before can be replaced first."""
+    assert REQUIRED[-1] == VERSION - 1 == 8
+    async with await connect(empty_database) as session:
+        await Migrator(session).up(REQUIRED[-1])
+        await require_current_schema(session)
+        assert [state.version for state in await Migrator(session).status() if state.applied_at is None] == [9]
+        # What the release before says of its dead letters.
+        await session.execute(
+            "INSERT INTO dead_letters (topic, log_partition, log_offset, log_timestamp, reason, error_class, detail,"
+            " headers, consumer_group, consumer_version) VALUES ('t', 0, 1, now(), 'r', 'e', 'd', '[]', 'g', 'v')"
+            " ON CONFLICT (topic, log_partition, log_offset) DO NOTHING"
+        )
+        await session.execute("UPDATE consumer_offsets SET next_offset = 2, updated_at = now() WHERE topic = 't'")
+
+
+async def test_letters_of_a_recreated_topic_outlive_the_way_back(session: Session) -> None:
+    for time in ("2026-01-01", "2026-01-02"):
+        await session.execute(
+            "INSERT INTO dead_letters (topic, log_partition, log_offset, log_timestamp, reason, error_class, detail,"
+            " headers, consumer_group, consumer_version) VALUES ('t', 0, 1, $1::text::timestamptz, 'r', 'e', 'd', '[]',"
+            " 'g', 'v')",
+            time,
+        )
+    migrator = Migrator(session)
+    await migrator.down(8)
+    await migrator.up()
+    assert await session.fetch_value("SELECT count(*) FROM dead_letters") == 2
+
+
 async def test_an_outdated_schema_names_the_next_step(empty_database: DatabaseSettings) -> None:
     async with await connect(empty_database) as session:
         await Migrator(session).up(1)
-        expected = rf"lacks migration 0002.*and {VERSION - 2} more; run: arc-eval-db migrate up"
+        expected = rf"lacks migration 0002.*and {len(REQUIRED) - 2} more; run: arc-eval-db migrate up"
         with pytest.raises(SchemaOutdatedError, match=expected):
             await require_current_schema(session)
 

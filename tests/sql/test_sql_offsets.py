@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from arc_eval_db.database import DatabaseSettings, Session, TransactionConflictError
-from arc_eval_db.writer import FencedError, OffsetRange, OffsetStore, TopicPartition
+from arc_eval_db.writer import Anchor, FencedError, OffsetRange, OffsetStore, StoredPosition, TopicPartition
 from support.conditions import eventually
 from support.databases import connect
 
@@ -15,6 +15,7 @@ pytestmark = pytest.mark.database
 
 A = TopicPartition("a", 0)
 B = TopicPartition("b", 3)
+MARK = Anchor(8, 1_770_000_000_000, b"0123456789abcdef")
 
 
 async def test_a_group_stands_nowhere_until_it_starts(session: Session) -> None:
@@ -104,6 +105,86 @@ async def test_a_frozen_consumer_holds_the_others_up_only_for_a_while(database: 
 
         await eventually(advanced, "the frozen transaction is ended by the server")
         assert await store.read(owner, [A]) == {A: 7}
+
+
+async def positions(session: Session) -> dict[TopicPartition, StoredPosition]:
+    return await OffsetStore("g").read_positions(session, [A, B])
+
+
+async def gaps(session: Session) -> list[tuple[object, ...]]:
+    rows = await session.fetch(
+        "SELECT consumer_group, topic, partition, first_offset, end_offset, reason, consumer_version FROM log_gaps"
+        " ORDER BY noticed_at, topic"
+    )
+    return [tuple(row.values()) for row in rows]
+
+
+async def test_the_last_record_read_is_kept_as_an_anchor(session: Session) -> None:
+    store = OffsetStore("g")
+    await store.start_at(session, {A: 5, B: 0})
+    assert await positions(session) == {A: StoredPosition(5, None), B: StoredPosition(0, None)}
+    await store.advance(session, {A: OffsetRange(5, 9), B: OffsetRange(0, 4)}, {A: MARK})
+    assert await positions(session) == {A: StoredPosition(9, MARK), B: StoredPosition(4, None)}
+
+
+async def test_moving_past_holes_leaves_the_anchor(session: Session) -> None:
+    store = OffsetStore("g")
+    await store.start_at(session, {A: 5})
+    await store.advance(session, {A: OffsetRange(5, 9)}, {A: MARK})
+    await store.advance(session, {A: OffsetRange(9, 11)})
+    assert await positions(session) == {A: StoredPosition(11, MARK)}
+
+
+async def test_a_gap_is_recorded_and_jumped(session: Session) -> None:
+    store = OffsetStore("g")
+    await store.start_at(session, {A: 5, B: 7})
+    await store.advance(session, {A: OffsetRange(5, 9)}, {A: MARK})
+    await store.record_gap(session, A, OffsetRange(9, 20), version="1.2")
+    assert await gaps(session) == [("g", "a", 0, 9, 20, "retention", "1.2")]
+    assert await positions(session) == {A: StoredPosition(20, None), B: StoredPosition(7, None)}
+
+
+async def test_a_gap_is_recorded_by_one_of_two(session: Session) -> None:
+    store = OffsetStore("g")
+    await store.start_at(session, {A: 5})
+    await store.record_gap(session, A, OffsetRange(5, 9), version="1")
+    with pytest.raises(FencedError):
+        await store.record_gap(session, A, OffsetRange(5, 9), version="1")
+    assert len(await gaps(session)) == 1
+    assert await positions(session) == {A: StoredPosition(9, None)}
+
+
+async def test_a_topic_made_anew_is_begun_again(session: Session) -> None:
+    store = OffsetStore("g")
+    await store.start_at(session, {A: 5, B: 7})
+    await store.advance(session, {A: OffsetRange(5, 9)}, {A: MARK})
+    await store.reset(session, {A: (9, 0), B: (7, 3)}, version="1")
+    assert await gaps(session) == [("g", "a", 0, 9, None, "recreated", "1"), ("g", "b", 3, 7, None, "recreated", "1")]
+    assert await positions(session) == {A: StoredPosition(0, None), B: StoredPosition(3, None)}
+    # The same offsets can be lost a second time.
+    await store.advance(session, {A: OffsetRange(0, 9)}, {A: MARK})
+    await store.reset(session, {A: (9, 0)}, version="1")
+    assert len(await gaps(session)) == 3
+
+
+async def test_a_reset_is_all_or_nothing(session: Session) -> None:
+    store = OffsetStore("g")
+    await store.start_at(session, {A: 5, B: 7})
+    with pytest.raises(FencedError) as caught:
+        await store.reset(session, {A: (5, 0), B: (8, 3)}, version="1")
+    assert caught.value.partitions == (B,)
+    assert await gaps(session) == []
+    assert await positions(session) == {A: StoredPosition(5, None), B: StoredPosition(7, None)}
+
+
+async def test_a_topic_is_read_with_the_partitions_that_it_has_lost(session: Session) -> None:
+    store = OffsetStore("g")
+    await store.start_at(session, {A: 5, B: 7, TopicPartition("a", 9): 1})
+    await OffsetStore("h").start_at(session, {A: 6})
+    assert await store.read_topic(session, "a") == {
+        A: StoredPosition(5, None),
+        TopicPartition("a", 9): StoredPosition(1, None),
+    }
 
 
 @pytest.mark.parametrize(("first", "end"), [(-1, 0), (5, 4)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -61,8 +61,8 @@ def proxy_to(settings: DatabaseSettings) -> TcpProxy:
     return TcpProxy.to_url(settings.database_url.get_secret_value())
 
 
-def wide_rows() -> Iterator[tuple[int, str]]:
-    yield from ((number, WIDE) for number in range(MANY_ROWS))
+def wide_rows() -> list[tuple[int, str]]:
+    return [(number, WIDE) for number in range(MANY_ROWS)]
 
 
 async def backend(session: Session) -> int:

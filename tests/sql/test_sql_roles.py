@@ -69,9 +69,13 @@ EXPECTED: dict[str, dict[str, set[str]]] = {
     "simulations": merged("name"),
     "executions": merged("started_at", "ended_at", "attempt", "source", "metadata"),
     "failure_patterns": merged("first_seen_at", "last_seen_at"),
-    "consumer_offsets": merged("next_offset", "updated_at"),
+    "consumer_offsets": merged("next_offset", "updated_at", "anchor_offset", "anchor_timestamp_ms", "anchor_hash"),
+    "log_gaps": {WRITER: {"INSERT"}, **NOT_THE_WRITERS},
     "dead_letters": {
-        WRITER: {"INSERT", "SELECT(topic)", "SELECT(log_partition)", "SELECT(log_offset)"},
+        WRITER: {
+            "INSERT",
+            *(f"SELECT({column})" for column in ("topic", "log_partition", "log_offset", "log_timestamp")),
+        },
         READER: {f"SELECT({column})" for column in DEAD_LETTERS_WITHOUT_CONTENT},
         ADMIN: ALL,
     },
@@ -239,6 +243,8 @@ FORBIDDEN_TO_WRITER = (
     "UPDATE consumer_offsets SET consumer_group = 'x'",
     "SELECT value FROM dead_letters",
     "UPDATE dead_letters SET resolved_at = now()",
+    "SELECT * FROM log_gaps",
+    "DELETE FROM log_gaps",
     "SELECT * FROM recommendations",
     "SELECT * FROM replay_jobs",
 )

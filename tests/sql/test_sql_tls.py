@@ -157,7 +157,7 @@ async def test_connecting_over_tls(url: str, authority: Authority) -> None:
         async with await connect(trusting(server, authority)) as session:
             await session.execute("CREATE TABLE things (name text)")
             # More than one TLS record and more than a socket holds.
-            assert await session.copy("things", ("name",), (("x" * 1000,) for _ in range(5000))) == 5000
+            assert await session.copy("things", ("name",), [("x" * 1000,)] * 5000) == 5000
             assert await session.fetch_value("SELECT count(*) FROM things") == 5000
         assert (server.handshakes, server.plain) == (1, 0)
 

@@ -191,6 +191,61 @@ async def test_what_was_emitted_is_accounted_for(session: Session) -> None:
     assert await completeness(session, lacking) == (9, 5, 1, 2, 1, False)
 
 
+async def test_events_from_outside_are_not_counted(session: Session) -> None:
+    """A launcher's, or those that an evaluation platform adds later, carry the sequence 0."""
+    subject = ids.uuid7()
+    await write(session, *counted(subject, last_sequence=6))
+    assert await completeness(session, subject) == (6, 5, 0, 0, 1, False)
+    await write(
+        session,
+        event(FAILURE_RECORDED, subject=subject, time=ago(minutes=15), sequence="0"),
+        event(COMPLETED, subject=subject, time=ago(minutes=14), sequence="0"),
+    )
+    assert await completeness(session, subject) == (6, 5, 0, 0, 1, False)
+
+
+async def test_an_event_that_was_also_refused_counts_once(session: Session) -> None:
+    subject = ids.uuid7()
+    events = counted(subject, last_sequence=6)
+    await write(session, *events)
+    dead_letter = (
+        "INSERT INTO dead_letters (topic, log_partition, log_offset, log_timestamp, reason, error_class, detail, key,"
+        " event_id, headers, consumer_group, consumer_version)"
+        " VALUES ('t', 0, $1, now(), 'r', 'e', 'd', $2, $3::text::uuid, '[]', 'g', 'v')"
+    )
+    key = str(subject).encode()
+    for offset, content in enumerate(events):
+        await session.execute(dead_letter, offset, key, content["id"])
+    assert await completeness(session, subject) == (6, 5, 0, 0, 1, False)
+    for offset in (10, 11):  # twice the one that never became a row
+        await session.execute(dead_letter, offset, key, str(UUID(int=7)))
+    assert await completeness(session, subject) == (6, 5, 1, 0, 0, True)
+
+
+async def test_an_abandoned_execution_lacks_its_end_at_the_least(session: Session) -> None:
+    abandoned, lacking, headless, running, outside, old = (ids.uuid7() for _ in range(6))
+    await write(
+        session,
+        event(STARTED, subject=abandoned, time=ago(hours=3), sequence="1"),
+        event(TOOL_USED, subject=abandoned, time=ago(hours=2), sequence="2"),
+        event(FAILURE_RECORDED, subject=abandoned, time=ago(hours=2), sequence="0"),
+        event(STARTED, subject=lacking, time=ago(hours=3), sequence="1"),
+        event(TOOL_USED, subject=lacking, time=ago(hours=2), sequence="5"),
+        event(TOOL_USED, subject=headless, time=ago(hours=2), sequence="3"),
+        event(STARTED, subject=running, time=ago(minutes=5), sequence="1"),
+        event(FAILURE_RECORDED, subject=outside, time=ago(hours=2), sequence="0"),
+        event(STARTED, subject=old, time=ago(days=3, minutes=5), sequence="1"),
+    )
+    assert await completeness(session, abandoned) == (3, 2, 0, 0, 1, False)
+    assert await completeness(session, lacking) == (6, 2, 0, 0, 4, False)
+    assert await completeness(session, headless) == (4, 1, 0, 0, 3, False)
+    rows = await session.fetch("SELECT execution_id, ended_at FROM execution_completeness")
+    assert {row["execution_id"]: row["ended_at"] for row in rows} == dict.fromkeys((abandoned, lacking, headless))
+    # Its end arrives after all.
+    await write(session, event(COMPLETED, {"last_sequence": 3}, subject=abandoned, time=ago(hours=1), sequence="3"))
+    assert await completeness(session, abandoned) == (3, 3, 0, 0, 0, True)
+
+
 async def test_completeness_is_about_the_last_three_days(session: Session) -> None:
     old = ids.uuid7()
     await write(

@@ -10,10 +10,12 @@ import signal
 import click
 
 from arc_eval_db.cli.running import command, database_settings, json_option, kafka_settings, print_json, run_async
+from arc_eval_db.consumers.account import WorkerReport
 from arc_eval_db.consumers.logs import configure_logging
 from arc_eval_db.consumers.metrics import MetricsServer, WorkerMetrics
 from arc_eval_db.consumers.settings import ConsumerSettings
-from arc_eval_db.consumers.worker import Worker, WorkerReport
+from arc_eval_db.consumers.watchdog import ended_when_blocked
+from arc_eval_db.consumers.worker import Worker
 from arc_eval_db.errors import SettingsError
 
 
@@ -74,7 +76,8 @@ async def _consume(settings: ConsumerSettings, *, until_caught_up: bool) -> Work
     with contextlib.ExitStack() as stack:
         if settings.metrics_port is not None:
             stack.enter_context(_metrics_server(metrics, settings))
-        return await worker.run()
+        async with ended_when_blocked(settings.stall_timeout_s):
+            return await worker.run()
 
 
 def _metrics_server(metrics: WorkerMetrics, settings: ConsumerSettings) -> MetricsServer:

@@ -5,9 +5,22 @@ from __future__ import annotations
 import click
 
 from arc_eval_db.cli.main import EXIT_FOUND
-from arc_eval_db.cli.running import command, json_option, kafka_settings, print_json, print_table, run_async
-from arc_eval_db.consumers.kafka import TopicsAdmin, TopicState
+from arc_eval_db.cli.running import (
+    command,
+    database_settings,
+    json_option,
+    kafka_settings,
+    print_json,
+    print_table,
+    run_async,
+)
+from arc_eval_db.consumers.accepting import AcceptedPartition, accept_topic, look_at_topic
+from arc_eval_db.consumers.kafka import LogReader, TopicsAdmin, TopicState
+from arc_eval_db.database import Session
+from arc_eval_db.errors import FatalError
+from arc_eval_db.migrations import require_current_schema
 from arc_eval_db.schemas.topics import DEFAULT_PARTITIONS
+from arc_eval_db.writer import OffsetStore
 
 
 @click.group()
@@ -76,3 +89,78 @@ def _state(state: TopicState) -> str:
         return "missing; run: arc-eval-db topics create"
     differences = (f"{key} is {actual}, not {wanted}" for key, (wanted, actual) in state.drift.items())
     return "; ".join(differences) or "ok"
+
+
+@topics.command()
+@click.argument("topic")
+@click.option("--group", required=True, help="Consumer group.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@command
+def accept(topic: str, group: str, yes: bool, as_json: bool) -> None:
+    """Let a group begin a topic again that was deleted and made anew, or cut short.
+
+    Shows where the group stands and what the log holds. What was left in the old topic is lost: a row of log_gaps says
+    so. Workers that run take the partitions up by themselves, within a minute.
+    """
+    offsets = OffsetStore(group)
+    partitions = run_async(_look_at(topic, offsets))
+    if not as_json:
+        rows = [
+            (
+                item.partition.partition,
+                item.position.next_offset,
+                item.bounds and item.bounds.start,
+                item.bounds and item.bounds.end,
+                _finding(item),
+            )
+            for item in partitions
+        ]
+        print_table(f"{topic}, group {group}", ("partition", "next offset", "log start", "log end", "the log is"), rows)
+    changes = any(item.changes for item in partitions)
+    if changes:
+        if not yes:
+            click.confirm("Begin the topic again? What was left in the old one is lost.", abort=True, err=True)
+        run_async(_accept(offsets, partitions))
+    if as_json:
+        print_json({"topic": topic, "group": group, "partitions": [_accepted_fields(item) for item in partitions]})
+    elif changes:
+        click.echo("accepted: the group begins at the log's start")
+    else:
+        click.echo("nothing to accept: the group stands at the log's start")
+
+
+async def _look_at(topic: str, offsets: OffsetStore) -> list[AcceptedPartition]:
+    async with (
+        LogReader(kafka_settings(), client_id="arc-eval-db-accept") as reader,
+        await Session.connect(database_settings(), application_name="arc-eval-db topics accept") as session,
+    ):
+        await require_current_schema(session)
+        partitions = await look_at_topic(reader, session, offsets, topic)
+    if not partitions:
+        raise FatalError(f"the group {offsets.group} has never read the topic {topic}")
+    return partitions
+
+
+async def _accept(offsets: OffsetStore, partitions: list[AcceptedPartition]) -> None:
+    async with await Session.connect(database_settings(), application_name="arc-eval-db topics accept") as session:
+        await accept_topic(session, offsets, partitions)
+
+
+def _finding(item: AcceptedPartition) -> str:
+    if item.bounds is None:
+        return "gone"
+    if item.finding is not None:
+        return f"another one ({item.finding})"
+    return "the same, as far as can be seen"
+
+
+def _accepted_fields(item: AcceptedPartition) -> dict[str, object]:
+    return {
+        "partition": item.partition.partition,
+        "next_offset": item.position.next_offset,
+        "log_start": item.bounds and item.bounds.start,
+        "log_end": item.bounds and item.bounds.end,
+        "finding": item.finding,
+        "accepted": item.changes,
+    }

@@ -1,7 +1,8 @@
 """Structured logs. Event names are part of the interface: alerts and tests rely on them.
 
 `worker_started`, `worker_stopped`, `partitions_positioned`, `batch_committed`, `dead_letters_written`, `batch_fenced`,
-`attempt_failed`, `kafka_commit_failed`, `caught_up`, `drain_timed_out`.
+`attempt_failed`, `kafka_commit_failed`, `caught_up`, `drain_timed_out`, `breaker_changed`, `worker_stalled`,
+`log_gap_recorded`, `partition_halted`, `partition_resumed`.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def _configure_libraries(level: int, shared: list[Any], renderer: Any) -> None:
     root.handlers = [handler]
     root.setLevel(max(level, logging.INFO))
     # Its reconnect attempts would fill the log while a broker is away; the worker says so itself, once an attempt.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL if level > logging.DEBUG else logging.DEBUG)
+    # Nor may it say all at the level of debug: there it prints every request, events and passwords included.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL if level > logging.DEBUG else logging.INFO)
 
 
 def _unchanged(_: Any, __: str, event: Any) -> Any:

@@ -18,6 +18,10 @@ MetricName = Literal[
     "arc_eval_consumer_batch_seconds",
     "arc_eval_consumer_fenced_total",
     "arc_eval_consumer_retries_total",
+    "arc_eval_consumer_breaker_open",
+    "arc_eval_consumer_stalls_total",
+    "arc_eval_consumer_log_gap_offsets_total",
+    "arc_eval_consumer_halted_partitions",
     "arc_eval_consumer_assigned_partitions",
     "arc_eval_consumer_next_offset",
     "arc_eval_consumer_progress_timestamp_seconds",
@@ -42,6 +46,30 @@ METRICS: tuple[MetricDefinition[MetricName], ...] = (
     ),
     MetricDefinition(
         "arc_eval_consumer_retries_total", "counter", ("cause",), "Attempts that failed for a passing reason, by cause."
+    ),
+    MetricDefinition(
+        "arc_eval_consumer_breaker_open",
+        "gauge",
+        (),
+        "1 while the worker leaves a database alone that does not answer, otherwise 0.",
+    ),
+    MetricDefinition(
+        "arc_eval_consumer_stalls_total",
+        "counter",
+        (),
+        "Times the worker stopped moving and threw its connections away to start over.",
+    ),
+    MetricDefinition(
+        "arc_eval_consumer_log_gap_offsets_total",
+        "counter",
+        ("topic",),
+        "Offsets that retention deleted before the group had read them; each gap is a row of log_gaps.",
+    ),
+    MetricDefinition(
+        "arc_eval_consumer_halted_partitions",
+        "gauge",
+        ("topic", "partition"),
+        "1 for a partition that is not read until a person has looked at its topic, otherwise 0.",
     ),
     MetricDefinition("arc_eval_consumer_assigned_partitions", "gauge", (), "Partitions this worker has."),
     MetricDefinition("arc_eval_consumer_next_offset", "gauge", ("topic", "partition"), "The offset to go on from."),

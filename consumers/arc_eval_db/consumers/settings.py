@@ -34,6 +34,13 @@ class ConsumerSettings(BaseSettings):
     """How long a stop waits for the batch in hand; what is not committed by then is read again by the next worker."""
     retry_backoff_s_max: float = Field(default=10, gt=0)
     """The longest pause between attempts while Kafka or the database is away."""
+    stall_timeout_s: float = Field(default=300, gt=0)
+    """A worker that has not moved for so long starts over with new connections. Longer than a large batch takes."""
+    dead_letter_share_max: float = Field(default=0.5, ge=0, le=1)
+    """Where a larger share of a topic's latest records would become dead letters, the worker ends instead: after a bad
+    deploy, all of them would. 1 sets no limit."""
+    dead_letter_window_records: int = Field(default=1_000, ge=1)
+    """How many of a topic's records the share is taken of, at the least."""
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
     """Where Prometheus finds the worker's metrics. Unset: nowhere."""
     metrics_host: str = "127.0.0.1"

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from arc_eval_db.consumers.dead_letter_limit import DeadLetterLimit
 from arc_eval_db.consumers.handler import HandledBatch, refused_by_database
 from arc_eval_db.database import Session
 from arc_eval_db.writer import (
+    Anchor,
     BatchWriter,
     DeadLetter,
     OffsetRange,
@@ -38,31 +40,46 @@ class ExactlyOnceSink:
     batch is in the database either whole or not at all, and a consumer that lost its partition writes nothing.
     """
 
-    def __init__(self, offsets: OffsetStore) -> None:
+    def __init__(self, offsets: OffsetStore, limit: DeadLetterLimit | None = None) -> None:
+        """
+        Args:
+            limit: refuses batches that would become too many dead letters; by default none are.
+        """
         self._offsets = offsets
+        self._limit = limit or DeadLetterLimit(share_max=1, window_records=1)
         self._writer = BatchWriter()
 
     async def write(
-        self, session: Session, batch: HandledBatch, ranges: Mapping[TopicPartition, OffsetRange]
+        self,
+        session: Session,
+        batch: HandledBatch,
+        ranges: Mapping[TopicPartition, OffsetRange],
+        anchors: Mapping[TopicPartition, Anchor] | None = None,
     ) -> CommitReport:
         """Write one batch and commit it.
 
         Args:
             session: not in a transaction. After any error but FencedError it may be closed.
             ranges: for each partition of the batch, the offset it started from and the one to go on from.
+            anchors: the last record of each partition, by which a topic that was made anew is recognised.
 
         Raises:
             FencedError: another consumer has moved a partition; nothing was written.
             RetryableError: nothing was written, or (when the connection was lost during the commit) it is not known:
                 read the stored offsets, which say which.
+            DeadLetterLimitError: too many dead letters; nothing was written.
             FatalError: the schema does not fit; nothing was written.
         """
+        records = Counter(record.topic for record in batch.records)
+        records.update(letter.partition.topic for letter in batch.dead_letters)
         async with session.transaction():
             report = await self._writer.write(session, batch.events)
             letters = batch.dead_letters + refused_by_database(batch, report.refused)
+            self._limit.check(records, letters)
             await insert_dead_letters(session, letters, group=self._offsets.group, version=CONSUMER_VERSION)
             # Last, so that the lock on the offsets is held no longer than the commit takes.
-            await self._offsets.advance(session, ranges)
+            await self._offsets.advance(session, ranges, anchors)
+        self._limit.note(records, letters)
         return CommitReport(report.inserted, report.duplicates, _by_reason(letters))
 
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import structlog
 
+from arc_eval_db.breaker import CircuitBreaker
+from arc_eval_db.consumers.account import Account, WorkerReport
+from arc_eval_db.consumers.dead_letter_limit import DeadLetterLimit
 from arc_eval_db.consumers.handler import ExecutionEventHandler, HandledBatch
 from arc_eval_db.consumers.kafka import GroupSource, KafkaUnavailableError
 from arc_eval_db.consumers.metrics import WorkerMetrics
+from arc_eval_db.consumers.positioning import Positioner, anchor_of
 from arc_eval_db.consumers.records import LogRecord
 from arc_eval_db.consumers.settings import ConsumerSettings
-from arc_eval_db.consumers.sink import CommitReport, ExactlyOnceSink
-from arc_eval_db.database import BatchTooLargeError, DatabaseSettings, Session
+from arc_eval_db.consumers.sink import ExactlyOnceSink
+from arc_eval_db.consumers.standby import StandbyCheck
+from arc_eval_db.consumers.watchdog import StalledError, Watchdog
+from arc_eval_db.database import BatchTooLargeError, DatabaseSettings, DatabaseUnavailableError, Session
 from arc_eval_db.errors import RetryableError
 from arc_eval_db.migrations import require_current_schema
 from arc_eval_db.retries import Backoff
@@ -26,6 +31,9 @@ from arc_eval_db.writer import FencedError, OffsetRange, OffsetStore, TopicParti
 _BACKOFF_S_MIN = 0.25
 _KAFKA_COMMIT_INTERVAL_S = 5.0
 
+# A database that comes back is asked with a small batch whether it takes rows again.
+_PROBE_RECORDS_MAX = 100
+
 # Of the time that a stop may take, this share is the batch's; the rest is for leaving the group.
 _DRAIN_SHARE = 0.7
 
@@ -35,25 +43,13 @@ _SILENCE_GRACE_S = 5.0
 log: structlog.stdlib.BoundLogger = structlog.get_logger("arc_eval_db.consumers")
 
 
-@dataclass(slots=True)
-class WorkerReport:
-    """What a worker did from its start to its end."""
-
-    records: int = 0
-    inserted: int = 0
-    duplicates: int = 0
-    dead_letters: int = 0
-    batches: int = 0
-    fenced: int = 0
-    seconds: float = 0.0
-    caught_up: bool = False
-
-
 class Worker:
     """Consumes every topic of the registry as a member of one group until it is stopped.
 
     Whatever fails for a passing reason is tried again for ever, with longer and longer pauses: no outage needs a
-    person. `FatalError` ends the run: a person has to change something first.
+    person. A database that does not answer is left alone by a circuit breaker, and the worker stays in its group
+    meanwhile. A worker that stops moving starts over. `FatalError` ends the run: a person has to change something
+    first.
     """
 
     def __init__(
@@ -71,6 +67,7 @@ class Worker:
         """
         self.metrics = metrics or WorkerMetrics()
         self.report = WorkerReport()
+        self._account = Account(self.report, self.metrics)
         self._kafka = kafka
         self._database = database
         self._settings = consumer
@@ -78,8 +75,18 @@ class Worker:
         self._topics = TopicNames(kafka.topic_prefix)
         self._handler = ExecutionEventHandler(self._topics)
         self._offsets = OffsetStore(consumer.group)
-        self._sink = ExactlyOnceSink(self._offsets)
+        self._positioner = Positioner(self._offsets, self.metrics, halt_is_fatal=until_caught_up)
+        limit = DeadLetterLimit(consumer.dead_letter_share_max, consumer.dead_letter_window_records)
+        self._sink = ExactlyOnceSink(self._offsets, limit)
         self._backoff = Backoff(_BACKOFF_S_MIN, consumer.retry_backoff_s_max, share_min=0.5)
+        self._breaker = CircuitBreaker(
+            failures_max=1,
+            open_s=min(_BACKOFF_S_MIN, consumer.retry_backoff_s_max),
+            open_s_max=consumer.retry_backoff_s_max,
+            on_change=self._account.breaker_changed,
+        )
+        self._watchdog = Watchdog(consumer.stall_timeout_s)
+        self._standby = StandbyCheck(consumer.session_timeout_s + _SILENCE_GRACE_S)
         self._stopping = asyncio.Event()
         self._positions: dict[TopicPartition, int] = {}
         self._records_max = consumer.batch_records_max
@@ -110,7 +117,7 @@ class Worker:
             consuming.cancel()
             await asyncio.wait({draining, consuming})
             self.report.seconds = time.monotonic() - started
-            log.info("worker_stopped", **_fields(self.report))
+            self._account.stopped()
         return self.report
 
     async def _drain(self, consuming: asyncio.Task[None]) -> None:
@@ -119,23 +126,33 @@ class Worker:
         await asyncio.wait({consuming}, timeout=self._settings.drain_timeout_s * _DRAIN_SHARE)
         if not consuming.done():
             log.warning("drain_timed_out", seconds=self._settings.drain_timeout_s)
-            if self._session is not None:
-                # First, as asyncpg would otherwise ask a database that does not answer to cancel the statement.
-                self._session.terminate()
             consuming.cancel()
 
     async def _run(self) -> None:
+        """Consume over one Kafka client after another."""
         while not self._stopping.is_set():
-            source = GroupSource(self._kafka, self._settings, self._topics.all)
             try:
-                await source.start()
-                await self._set_targets(source)
-                await self._consume(source)
+                await self._watchdog.guard(self._run_client(), before_cancel=self._drop_session)
                 return
+            except StalledError as error:
+                self.metrics.count("arc_eval_consumer_stalls_total")
+                await self._pause(error, source=None)
             except KafkaUnavailableError as error:
                 await self._pause(error, source=None)
-            finally:
-                await source.close(self._settings.drain_timeout_s * (1 - _DRAIN_SHARE))
+
+    async def _run_client(self) -> None:
+        source = GroupSource(self._kafka, self._settings, self._topics.all)
+        try:
+            await source.start()
+            await self._set_targets(source)
+            await self._consume(source)
+        finally:
+            await source.close(self._settings.drain_timeout_s * (1 - _DRAIN_SHARE))
+
+    def _drop_session(self) -> None:
+        # asyncpg would otherwise ask a database that does not answer to cancel the statement.
+        if self._session is not None:
+            self._session.terminate()
 
     async def _set_targets(self, source: GroupSource) -> None:
         if self._until_caught_up and self._targets is None:
@@ -144,6 +161,9 @@ class Worker:
     async def _consume(self, source: GroupSource) -> None:
         """Consume over one database connection after another."""
         while not self._stopping.is_set():
+            if not self._breaker.allows():
+                await self._wait(self._breaker.wait_s, source=source)
+                continue
             try:
                 async with await Session.connect(self._database, application_name="arc-eval-db consumer") as session:
                     self._session = session
@@ -151,11 +171,16 @@ class Worker:
                     await self._consume_connected(source, session)
                     return
             except KafkaUnavailableError:
+                self._breaker.abandoned()
                 raise
-            except BatchTooLargeError as error:
-                self._records_max = max(1, self._records_max // 2)
-                await self._pause(error, source=source)
+            except DatabaseUnavailableError as error:
+                self._breaker.failed(lost_connection=True)
+                self._records_max = min(self._records_max, _PROBE_RECORDS_MAX)
+                self._account.failed(error, self._breaker.wait_s)
             except RetryableError as error:
+                self._breaker.succeeded()  # it answered
+                if isinstance(error, BatchTooLargeError):
+                    self._records_max = max(1, self._records_max // 2)
                 await self._pause(error, source=source)
 
     async def _consume_connected(self, source: GroupSource, session: Session) -> None:
@@ -165,18 +190,18 @@ class Worker:
             try:
                 if records:
                     await self._commit(session, records)
+                    self._breaker.succeeded()
                     self._backoff.reset()
                     self._records_max = min(2 * self._records_max, self._settings.batch_records_max)
                 else:
                     await self._skip_holes(source, session)
             except FencedError as error:
-                self.report.fenced += 1
-                self.metrics.count("arc_eval_consumer_fenced_total")
-                log.warning("batch_fenced", partitions=[str(partition) for partition in error.partitions])
+                self._account.fenced(error)
                 # Whoever moved them is at work on them: the group needs a moment to agree who that is.
-                await source.idle(_BACKOFF_S_MIN, self._stopping)
+                await self._wait(_BACKOFF_S_MIN, source=source)
                 continue
             self._note_progress(source, committed=bool(records))
+            await self._check_standby(source, session)
             await self._commit_to_kafka(source)
             if await self._is_caught_up(session):
                 log.info("caught_up", group=self._settings.group)
@@ -187,20 +212,10 @@ class Worker:
     async def _position(self, source: GroupSource, session: Session) -> None:
         """Send newly assigned partitions to where the database says the group stands, and forget lost ones."""
         assigned = set(source.assigned())
-        for lost in self._positions.keys() - assigned:
-            del self._positions[lost]
         self.metrics.set("arc_eval_consumer_assigned_partitions", len(assigned))
-        new = source.unpositioned()
-        if not new:
-            return
-        stored = await self._offsets.read(session, new)
-        if unseen := [partition for partition in new if partition not in stored]:
-            bounds = await source.bounds(unseen)
-            await self._offsets.start_at(session, {partition: bounds[partition].start for partition in unseen})
-            stored = await self._offsets.read(session, new)
-        self._positions |= stored
-        source.seek(stored)
-        log.info("partitions_positioned", offsets={str(partition): offset for partition, offset in stored.items()})
+        positions = self._positions | await self._positioner.position(source, session)
+        readable = assigned - self._positioner.halted.keys()
+        self._positions = {partition: offset for partition, offset in positions.items() if partition in readable}
 
     def _note_progress(self, source: GroupSource, *, committed: bool) -> None:
         """Nothing to read is progress only as long as the broker says so."""
@@ -208,8 +223,19 @@ class Worker:
         silent_s = 0.0 if committed else source.silent_s()
         if silent_s > self._kafka.request_timeout_ms / 1000 + _SILENCE_GRACE_S:
             raise KafkaUnavailableError(f"Kafka has not answered a fetch for {silent_s:.0f} s")
+        self._watchdog.progress()
         if silent_s < _SILENCE_GRACE_S:
             self.metrics.set("arc_eval_consumer_progress_timestamp_seconds", time.time())
+
+    async def _check_standby(self, source: GroupSource, session: Session) -> None:
+        async def stored() -> dict[TopicPartition, int]:
+            return await self._offsets.read(session, list(await source.bounds()))
+
+        async def ends() -> dict[TopicPartition, int]:
+            return {partition: bounds.end for partition, bounds in (await source.bounds()).items()}
+
+        if await self._standby.forgotten(bool(source.assigned()), stored, ends):
+            raise KafkaUnavailableError("the group is behind, stands still, and has given this worker nothing to read")
 
     async def _commit(self, session: Session, polled: Mapping[TopicPartition, list[LogRecord]]) -> None:
         started = time.monotonic()
@@ -219,10 +245,10 @@ class Worker:
         }
         assert all(records[0].offset >= ranges[partition].first for partition, records in polled.items())
         batch = self._handler.handle(record for records in polled.values() for record in records)
-        report = await self._sink.write(session, batch, ranges)
+        anchors = {partition: anchor_of(records[-1]) for partition, records in polled.items()}
+        report = await self._sink.write(session, batch, ranges, anchors)
         self._positions |= {partition: offsets.end for partition, offsets in ranges.items()}
-        self.metrics.count("arc_eval_consumer_nul_replaced_total", batch.nul_replaced)
-        self._account(polled, report, time.monotonic() - started)
+        self._account.committed(polled, self._positions, batch, report, time.monotonic() - started)
 
     async def _skip_holes(self, source: GroupSource, session: Session) -> None:
         """Move past offsets that hold no record (transaction markers, compaction), or the group would look behind."""
@@ -234,32 +260,6 @@ class Worker:
         if ranges:
             await self._sink.write(session, HandledBatch(), ranges)
             self._positions |= {partition: offsets.end for partition, offsets in ranges.items()}
-
-    def _account(self, polled: Mapping[TopicPartition, list[LogRecord]], report: CommitReport, seconds: float) -> None:
-        metrics = self.metrics
-        for partition, records in polled.items():
-            metrics.count("arc_eval_consumer_records_total", len(records), topic=partition.topic)
-            metrics.set(
-                "arc_eval_consumer_next_offset",
-                self._positions[partition],
-                topic=partition.topic,
-                partition=str(partition.partition),
-            )
-        metrics.count("arc_eval_consumer_events_inserted_total", report.inserted)
-        metrics.count("arc_eval_consumer_events_duplicate_total", report.duplicates)
-        metrics.count("arc_eval_consumer_batches_total")
-        metrics.observe("arc_eval_consumer_batch_seconds", seconds)
-        for reason, amount in report.dead_letters.items():
-            metrics.count("arc_eval_consumer_dead_letters_total", amount, reason=reason)
-        if report.dead_letters:
-            log.warning("dead_letters_written", **report.dead_letters)
-        count = sum(len(records) for records in polled.values())
-        self.report.records += count
-        self.report.inserted += report.inserted
-        self.report.duplicates += report.duplicates
-        self.report.dead_letters += sum(report.dead_letters.values())
-        self.report.batches += 1
-        log.debug("batch_committed", records=count, inserted=report.inserted, duration_ms=round(seconds * 1000, 1))
 
     async def _commit_to_kafka(self, source: GroupSource, *, force: bool = False) -> None:
         """For tools that only look into Kafka; never read back."""
@@ -281,9 +281,11 @@ class Worker:
     async def _pause(self, error: RetryableError, *, source: GroupSource | None) -> None:
         """Wait before the next attempt; with a source, as a member of the group."""
         seconds = self._backoff.next()
-        cause = type(error).__name__
-        self.metrics.count("arc_eval_consumer_retries_total", cause=cause)
-        log.warning("attempt_failed", cause=cause, error=str(error), retry_in_s=round(seconds, 2))
+        self._account.failed(error, seconds)
+        await self._wait(seconds, source=source)
+
+    async def _wait(self, seconds: float, *, source: GroupSource | None) -> None:
+        self._watchdog.progress(pause_s=seconds)
         if source is not None:
             await source.idle(seconds, self._stopping)
             return
@@ -291,15 +293,3 @@ class Worker:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return
-
-
-def _fields(report: WorkerReport) -> dict[str, int | float | bool]:
-    return {
-        "records": report.records,
-        "inserted": report.inserted,
-        "duplicates": report.duplicates,
-        "dead_letters": report.dead_letters,
-        "batches": report.batches,
-        "fenced": report.fenced,
-        "seconds": round(report.seconds, 2),
-    }

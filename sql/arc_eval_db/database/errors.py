@@ -105,6 +105,11 @@ def translated_errors(connection: asyncpg.Connection | None = None) -> Iterator[
         yield
     except (asyncpg.PostgresError, *_LOST_CONNECTION_ERRORS, *_ENCODING_ERRORS) as error:
         raise _translated(error, is_closed=connection is not None and is_closed(connection)) from error
+    except (RuntimeError, AttributeError) as error:
+        # What uvloop, and asyncpg on asyncio's own loop, say where a COPY is to stop and the connection is gone.
+        if connection is None or not is_closed(connection):
+            raise
+        raise _translated(error, is_closed=True) from error
 
 
 def is_closed(connection: asyncpg.Connection) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import operator
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import asyncpg
 
 from arc_eval_db.database.connecting import connecting, connection_arguments
-from arc_eval_db.database.errors import DatabaseUnavailableError, is_closed, translated_errors
+from arc_eval_db.database.errors import DatabaseUnavailableError, RowRefusedError, is_closed, translated_errors
 from arc_eval_db.database.settings import DatabaseSettings
 from arc_eval_db.errors import ArcEvalError, PoisonError
 
@@ -112,13 +113,14 @@ class Session:
         with translated_errors(self._connection):
             await savepoint.commit()
 
-    async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+    async def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
         """Write rows with binary COPY and return how many.
 
         asyncpg 0.32 waits for ever in a COPY whose connection is lost while the socket is full, and its own time-out is
         not enforced there. So the COPY is a task of its own, which ends when the connection does or the time is over.
         """
-        copy = asyncio.create_task(self._copy(table, columns, rows))
+        taken = iter(rows)
+        copy = asyncio.create_task(self._copy(table, columns, taken))
 
         def end(_: object) -> None:
             copy.cancel()
@@ -130,6 +132,11 @@ class Session:
                 with translated_errors(self._connection):
                     return copy.result()
             raise DatabaseUnavailableError(f"COPY into {table}: the connection was lost, or did not answer in time")
+        except RowRefusedError as error:
+            if error.sqlstate is None:
+                # Not the server but asyncpg could not take it: the row that it had reached.
+                error.table, error.line = table, len(rows) - operator.length_hint(taken)
+            raise
         finally:
             with contextlib.suppress(asyncpg.InterfaceError):  # already closed: no listener is left to remove
                 self._connection.remove_termination_listener(end)

@@ -14,6 +14,7 @@ _FILE = re.compile(
     r"(?P<version>\d{4})_(?P<name>[a-z0-9_]+?)(\.(?P<edition>timescaledb|postgresql))?\.(?P<way>up|down)\.sql"
 )
 _NO_TRANSACTION = "-- no-transaction"
+_NOT_REQUIRED = "-- not-required"
 
 
 class MigrationFileError(FatalError):
@@ -32,6 +33,11 @@ class Script:
     def in_transaction(self) -> bool:
         """False for a file that starts with `-- no-transaction` and holds exactly one statement."""
         return not self.text.startswith(_NO_TRANSACTION)
+
+    @property
+    def is_required(self) -> bool:
+        """False for a file that starts with `-- not-required`: it takes away what only the release before needs."""
+        return not self.text.startswith(_NOT_REQUIRED)
 
 
 @dataclass(frozen=True, slots=True)

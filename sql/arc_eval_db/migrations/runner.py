@@ -54,6 +54,8 @@ class MigrationState:
     """The file is not the one that was applied."""
     unknown: bool = False
     """Applied by a newer release."""
+    required: bool = True
+    """Whether this release needs it."""
 
 
 class Migrator:
@@ -87,7 +89,9 @@ class Migrator:
         for migration in load_migrations(await self.edition()):
             row = applied.pop(migration.version, None)
             drifted = row is not None and row.checksum != migration.up.checksum
-            states.append(MigrationState(migration.version, migration.name, row.applied_at if row else None, drifted))
+            applied_at = row.applied_at if row else None
+            required = migration.up.is_required
+            states.append(MigrationState(migration.version, migration.name, applied_at, drifted, required=required))
         newer = [MigrationState(row.version, row.name, row.applied_at, unknown=True) for row in applied.values()]
         return states + newer
 
@@ -131,7 +135,8 @@ class Migrator:
 
         Everything from the first migration on that differs between the editions is undone and applied again. The tables
         of events are rewritten and locked meanwhile. A table with rows older than its policy keeps them: nothing was
-        dropped before, and nothing is because of this. Returns what was applied again.
+        dropped before, and nothing is because of this. Anchors are left behind: a group's next batch sets them again.
+        Returns what was applied again.
 
         Raises:
             FatalError: the database is no plain edition.
@@ -149,11 +154,13 @@ class Migrator:
                 raise SchemaOutdatedError
             policies = await read_policies(self._session)
             async with self._session.transaction():
+                await self._session.execute("CREATE TEMP TABLE kept_log_gaps ON COMMIT DROP AS TABLE log_gaps")
                 for migration in reversed(plain[first - 1 :]):
                     await self._undo(migration)
                 for migration in converted[first - 1 :]:
                     self._report(f"applying {migration.label}")
                     await self._apply(migration, Edition.TIMESCALEDB)
+                await self._session.execute("INSERT INTO log_gaps SELECT * FROM kept_log_gaps")
                 await self._session.execute("UPDATE schema_migrations SET edition = $1", Edition.TIMESCALEDB.value)
                 for policy in policies:
                     kept = await keep_old_rows(self._session, policy)
@@ -240,13 +247,13 @@ class _AppliedMigration:
 
 
 async def require_current_schema(session: Session) -> Edition:
-    """Check that the database has every migration of this release (it may have more), and return its edition.
+    """Check that the database has every migration that this release needs (it may have more), and return its edition.
 
     Raises:
         SchemaOutdatedError: naming the first that is missing.
     """
     migrator = Migrator(session)
-    missing = [state for state in await migrator.status() if state.applied_at is None]
+    missing = [state for state in await migrator.status() if state.required and state.applied_at is None]
     if missing:
         first = missing[0]
         raise SchemaOutdatedError(

@@ -45,7 +45,7 @@ class DeadLetter:
 
 
 async def insert_dead_letters(session: Session, letters: Sequence[DeadLetter], *, group: str, version: str) -> None:
-    """Store dead letters; one that is stored already (same topic, partition and offset) stays as it is."""
+    """Store dead letters; one that is stored already (same topic, partition, offset and time) stays as it is."""
     if not letters:
         return
     await session.execute(

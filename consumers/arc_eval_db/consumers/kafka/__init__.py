@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arc_eval_db.consumers.kafka.admin import TopicsAdmin, TopicState
-from arc_eval_db.consumers.kafka.errors import KafkaUnavailableError, OffsetOutOfRangeError
+from arc_eval_db.consumers.kafka.errors import KafkaUnavailableError, MissingTopicsError, OffsetOutOfRangeError
 from arc_eval_db.consumers.kafka.log_reader import LogBounds, LogReader
 from arc_eval_db.consumers.kafka.source import GroupSource
 
@@ -12,6 +12,7 @@ __all__ = [
     "KafkaUnavailableError",
     "LogBounds",
     "LogReader",
+    "MissingTopicsError",
     "OffsetOutOfRangeError",
     "TopicState",
     "TopicsAdmin",

@@ -18,8 +18,8 @@ class KafkaRefusedError(FatalError):
     """Kafka refuses the login or the operation: a person has to grant the right or mend the setting."""
 
 
-class OffsetOutOfRangeError(FatalError):
-    """The log no longer holds the offset that the group stands at."""
+class OffsetOutOfRangeError(RetryableError):
+    """The log does not hold the offset that was asked for. Compare where the group stands with the log's bounds."""
 
 
 class UnreadableRecordError(FatalError):
@@ -48,9 +48,6 @@ def translated_errors(doing: str) -> Iterator[None]:
         raise KafkaRefusedError(f"Kafka refused while {doing}: {type(error).__name__}") from error
     except aiokafka_errors.OffsetOutOfRangeError as error:
         partitions = ", ".join(f"{p.topic}/{p.partition} at {offset}" for p, offset in error.args[0].items())
-        raise OffsetOutOfRangeError(
-            f"the log no longer holds the stored offset of {partitions}: retention has overtaken the group, or the "
-            "topic was made anew. `arc-eval-db lag` shows what the log still holds"
-        ) from error
+        raise OffsetOutOfRangeError(f"the log does not hold what was asked for: {partitions}") from error
     except (aiokafka_errors.KafkaError, OSError, TimeoutError) as error:
         raise KafkaUnavailableError(f"Kafka did not answer while {doing}: {type(error).__name__}") from error

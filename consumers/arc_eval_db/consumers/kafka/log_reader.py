@@ -86,6 +86,30 @@ class LogReader:
                     del left[partition]
                     self._consumer.pause(partition)
 
+    async def records_at(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, LogRecord]:
+        """The records at these offsets; an offset without a record (deleted, or a transaction's marker) is left out.
+
+        No other record is taken apart, so that one that cannot be does no harm here.
+
+        Raises:
+            OffsetOutOfRangeError: the log does not hold an offset, or not any more.
+        """
+        left = {_native(partition): offset for partition, offset in offsets.items()}
+        found = {}
+        self._consumer.assign(list(left))
+        for partition, offset in left.items():
+            self._consumer.seek(partition, offset)
+        with translated_errors("reading the log"):
+            async with asyncio.timeout(self._timeout_s):
+                for partition, offset in left.items():
+                    while await self._consumer.position(partition) <= offset:
+                        batches = await self._consumer.getmany(partition, timeout_ms=_POLL_MS, max_records=1)
+                        for message in batches.get(partition, ()):
+                            if message.offset == offset:
+                                found[TopicPartition(partition.topic, partition.partition)] = to_record(message)
+                    self._consumer.pause(partition)
+        return found
+
 
 async def read_partitions(
     consumer: aiokafka.AIOKafkaConsumer, topics: Iterable[str], timeout_s: float

@@ -11,10 +11,16 @@ from typing import Any
 import aiokafka
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError
 
-from arc_eval_db.consumers.kafka.errors import MissingTopicsError, UnreadableRecordError, translated_errors
+from arc_eval_db.consumers.kafka.errors import (
+    MissingTopicsError,
+    OffsetOutOfRangeError,
+    UnreadableRecordError,
+    translated_errors,
+)
 from arc_eval_db.consumers.kafka.log_reader import (
     STOP_TIMEOUT_S,
     LogBounds,
+    LogReader,
     read_bounds,
     read_partitions,
     stop,
@@ -42,10 +48,12 @@ class GroupSource:
 
     def __init__(self, kafka: KafkaSettings, consumer: ConsumerSettings, topics: Sequence[str]) -> None:
         self._timeout_s = kafka.request_timeout_ms / 1000
+        self._kafka = kafka
         self._settings = consumer
         self._topics = list(topics)
         self._positioned: dict[aiokafka.TopicPartition, float] = {}
         """When each partition was given its position, in milliseconds of Unix time."""
+        self._held: set[aiokafka.TopicPartition] = set()
         self._consumer = aiokafka.AIOKafkaConsumer(
             **kafka.client_options(),
             group_id=consumer.group,
@@ -82,8 +90,13 @@ class GroupSource:
         await stop(self._consumer, timeout_s)
 
     def unpositioned(self) -> list[TopicPartition]:
-        """Assigned partitions that wait for `seek`."""
-        return sorted(_ours(partition) for partition in self._consumer.assignment() - self._positioned.keys())
+        """Assigned partitions that wait for `seek` or `hold`."""
+        waiting = self._consumer.assignment() - self._positioned.keys() - self._held
+        return sorted(_ours(partition) for partition in waiting)
+
+    def held(self) -> list[TopicPartition]:
+        """Assigned partitions that are on `hold`."""
+        return sorted(_ours(partition) for partition in self._consumer.assignment() & self._held)
 
     def assigned(self) -> list[TopicPartition]:
         """The partitions that the group has given to this member."""
@@ -97,6 +110,22 @@ class GroupSource:
                 self._consumer.seek(partition, offset)
                 self._consumer.resume(partition)
                 self._positioned[partition] = time.time() * 1000
+                self._held.discard(partition)
+
+    def hold(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Leave partitions paused until they are given a position, or are assigned anew.
+
+        Args:
+            offsets: any that the log holds. Where aiokafka knows none, it asks for one for ever, and reads nothing else
+                from that broker meanwhile.
+        """
+        for ours, offset in offsets.items():
+            partition = aiokafka.TopicPartition(ours.topic, ours.partition)
+            with contextlib.suppress(aiokafka.errors.IllegalStateError):  # revoked meanwhile
+                self._consumer.pause(partition)
+                self._consumer.seek(partition, offset)
+                self._positioned.pop(partition, None)
+                self._held.add(partition)
 
     def forget_positions(self) -> None:
         """Pause all partitions until they are given a position again."""
@@ -104,7 +133,12 @@ class GroupSource:
         self._consumer.pause(*self._consumer.assignment())
 
     async def poll(self, records_max: int, timeout_s: float) -> dict[TopicPartition, list[LogRecord]]:
-        """Records of positioned partitions, in the order of their offsets; empty when none came in time."""
+        """Records of positioned partitions, in the order of their offsets; empty when none came in time.
+
+        Raises:
+            OffsetOutOfRangeError: the log does not hold a partition's position: forget positions, and compare them with
+                the log's bounds.
+        """
         with translated_errors("fetching"):
             try:
                 batches = await self._consumer.getmany(timeout_ms=int(timeout_s * 1000), max_records=records_max)
@@ -163,7 +197,8 @@ class GroupSource:
         self.forget_positions()
         deadline = time.monotonic() + seconds
         while not stopping.is_set() and (left := deadline - time.monotonic()) > 0:
-            await self.poll(1, min(left, self._settings.poll_timeout_s))
+            with contextlib.suppress(OffsetOutOfRangeError):  # no position is kept anyway
+                await self.poll(1, min(left, self._settings.poll_timeout_s))
             self.forget_positions()
 
     async def bounds(self, partitions: Sequence[TopicPartition] | None = None) -> dict[TopicPartition, LogBounds]:
@@ -171,6 +206,13 @@ class GroupSource:
         if partitions is None:
             partitions = await self._partitions()
         return await read_bounds(self._consumer, partitions, self._timeout_s)
+
+    async def records_at(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, LogRecord]:
+        """The records that the log holds at these offsets, over a client of its own; see `LogReader.records_at`."""
+        if not offsets:
+            return {}
+        async with LogReader(self._kafka, client_id="arc-eval-db-anchors") as reader:
+            return await reader.records_at(offsets)
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
         """Tell Kafka how far the group is, for tools that only look there. Best effort: False when it did not work."""
@@ -191,6 +233,7 @@ class GroupSource:
     def pause_new(self, assigned: Iterable[aiokafka.TopicPartition]) -> None:
         """Called in the rebalance: everything assigned starts paused and without a position."""
         self._positioned.clear()
+        self._held.clear()
         self._consumer.pause(*assigned)
 
 
