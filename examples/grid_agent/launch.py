@@ -1,7 +1,11 @@
-"""Run many sandboxes at once, each a process of its own with a deadline, and say how they ended."""
+"""Run many sandboxes at once, each a process of its own with a deadline, and say how they ended.
+
+A sandbox that is killed or crashes is also reported as an event, which it cannot always do itself.
+"""
 
 import asyncio
 import os
+import socket
 import sys
 import time
 from collections import Counter
@@ -9,7 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grid_agent.configurations import CONFIGURATIONS
+from arc_eval_db.producers import EventEmitter, ProducerSettings, report_exit
+from arc_eval_db.schemas.ids import ExecutionId, new_execution_id
+from grid_agent.configurations import CONFIGURATIONS, load_configuration
+from grid_agent.puzzles import make_puzzle
 
 COMMAND = (sys.executable, "-m", "grid_agent.sandbox")
 DEADLINE_S = 60.0
@@ -31,6 +38,7 @@ class FinishedSandbox:
 
     configuration: str
     puzzle: int
+    execution_id: ExecutionId
     exit_code: int
     """0 solved, 1 not solved, more: crashed, negative: ended by that signal."""
     seconds: float
@@ -79,19 +87,35 @@ async def launch(
     block. A process past `deadline_s` gets SIGKILL and counts. Cancelling (or Ctrl-C) kills what runs and waits for it.
     """
     jobs = iter([Job(name, puzzle) for puzzle in range(puzzle_count) for name in configurations])
-    launcher = _Launcher((*command, "--seed", str(seed), "--simulation", simulation), environment, deadline_s)
+    settings = ProducerSettings.from_environment(
+        {**os.environ, **environment}, hostname=socket.gethostname(), pid=os.getpid()
+    )
     started = time.monotonic()
-    async with asyncio.TaskGroup() as workers:
-        for _ in range(min(concurrency, puzzle_count * len(configurations))):
-            workers.create_task(launcher.work(jobs, on_finish))
-    return LaunchSummary(tuple(launcher.finished), time.monotonic() - started)
+    async with EventEmitter(settings=settings) as emitter:
+        launcher = _Launcher(command, seed, simulation, environment, deadline_s, emitter)
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(min(concurrency, puzzle_count * len(configurations))):
+                workers.create_task(launcher.work(jobs, on_finish))
+        seconds = time.monotonic() - started
+    return LaunchSummary(tuple(launcher.finished), seconds)
 
 
 class _Launcher:
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], deadline_s: float) -> None:
-        self._command = command
+    def __init__(
+        self,
+        command: Sequence[str],
+        seed: int,
+        simulation: str,
+        environment: Mapping[str, str],
+        deadline_s: float,
+        emitter: EventEmitter,
+    ) -> None:
+        self._command = (*command, "--seed", str(seed), "--simulation", simulation)
+        self._seed = seed
+        self._simulation = simulation
         self._environment = _child_environment(environment)
         self._deadline_s = deadline_s
+        self._emitter = emitter
         self.finished: list[FinishedSandbox] = []
 
     async def work(self, jobs: Iterator[Job], on_finish: Callable[[FinishedSandbox], None] | None) -> None:
@@ -99,13 +123,15 @@ class _Launcher:
         for job in jobs:
             sandbox = await self._run(job)
             self.finished.append(sandbox)
+            self._report(sandbox)
             if on_finish:
                 on_finish(sandbox)
 
     async def _run(self, job: Job) -> FinishedSandbox:
         started = time.monotonic()
+        execution_id = new_execution_id()
         process = await asyncio.create_subprocess_exec(
-            *self._command,
+            *(*self._command, "--execution-id", str(execution_id)),
             *("--puzzle", str(job.puzzle), "--configuration", job.configuration),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
@@ -118,10 +144,27 @@ class _Launcher:
         return FinishedSandbox(
             configuration=job.configuration,
             puzzle=job.puzzle,
+            execution_id=execution_id,
             exit_code=await process.wait(),
             seconds=time.monotonic() - started,
             overstayed=overstayed,
             stderr=stderr.decode(errors="replace"),
+        )
+
+    def _report(self, sandbox: FinishedSandbox) -> None:
+        if sandbox.outcome in ("solved", "unsolved"):
+            return
+        try:
+            configuration = load_configuration(sandbox.configuration)
+        except (ValueError, OSError):  # the sandbox could not read it either: there was no execution
+            return
+        report_exit(
+            sandbox.exit_code,
+            execution_id=sandbox.execution_id,
+            scenario=make_puzzle(sandbox.puzzle, self._seed).name,
+            configuration=configuration.to_dict(),
+            simulation=self._simulation,
+            emitter=self._emitter,
         )
 
     async def _last_words(self, process: asyncio.subprocess.Process) -> tuple[bytes, bool]:

@@ -9,8 +9,10 @@ import argparse
 import sys
 import traceback
 from collections.abc import Sequence
+from uuid import UUID
 
 from arc_eval_db.producers import execution
+from arc_eval_db.schemas.ids import ExecutionId
 from grid_agent.agent import Verdict, run_agent
 from grid_agent.configurations import CONFIGURATIONS, Configuration, load_configuration
 from grid_agent.puzzles import make_puzzle
@@ -18,12 +20,18 @@ from grid_agent.puzzles import make_puzzle
 EXIT_SOLVED, EXIT_UNSOLVED, EXIT_CRASHED = 0, 1, 3
 
 
-def run_sandbox(index: int, seed: int, configuration: Configuration, simulation: str) -> Verdict:
+def run_sandbox(
+    index: int, seed: int, configuration: Configuration, simulation: str, execution_id: ExecutionId | None = None
+) -> Verdict:
     """Make the puzzle, run the agent on it and report through the SDK. Raises what the agent raises."""
     puzzle = make_puzzle(index, seed)
     metadata = {"family": puzzle.family, "difficulty": puzzle.difficulty, "puzzle": index, "seed": seed}
     with execution(
-        scenario=puzzle.name, configuration=configuration.to_dict(), simulation=simulation, metadata=metadata
+        scenario=puzzle.name,
+        configuration=configuration.to_dict(),
+        simulation=simulation,
+        metadata=metadata,
+        execution_id=execution_id,
     ) as run:
         return run_agent(puzzle, configuration, run)
 
@@ -32,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one execution and return its exit code."""
     options = _parse(arguments)
     try:
-        verdict = run_sandbox(options.puzzle, options.seed, options.configuration, options.simulation)
+        verdict = run_sandbox(
+            options.puzzle, options.seed, options.configuration, options.simulation, options.execution_id
+        )
     except Exception:  # noqa: BLE001 - Python's own exit code for a crash is 1, which here means not solved
         traceback.print_exc()
         return EXIT_CRASHED
@@ -51,7 +61,23 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help=f"{', '.join(CONFIGURATIONS)}, or a JSON file with the same keys",
     )
     parser.add_argument("--simulation", default="by-hand", help="what to file the run under (default: %(default)s)")
+    parser.add_argument(
+        "--execution-id",
+        type=_execution_id,
+        metavar="UUID",
+        help="a UUIDv7, where the launcher has to know it (default: a new one)",
+    )
     return parser.parse_args(arguments)
+
+
+def _execution_id(text: str) -> ExecutionId:
+    try:
+        identifier = UUID(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if identifier.version != 7:
+        raise argparse.ArgumentTypeError("not a UUIDv7")
+    return ExecutionId(identifier)
 
 
 def _configuration(name_or_file: str) -> Configuration:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from arc_eval_db.schemas import ids
 from grid_agent import sandbox
 from grid_agent.configurations import SHALLOW_GREEDY, WIDE_BEAM
 from grid_agent.launch import FinishedSandbox, launch
@@ -51,6 +52,7 @@ async def test_real_sandboxes_report_what_happened(tmp_path: Path) -> None:
         ("grid-0001", "test"),
     }
     assert starts[0]["configuration"] == SHALLOW_GREEDY.to_dict()
+    assert {event["subject"] for event in events} == {str(run.execution_id) for run in seen}
 
 
 async def test_wrong_arguments_count_as_a_crash() -> None:
@@ -75,6 +77,25 @@ async def test_who_overstays_is_killed(tmp_path: Path) -> None:
     )
     ends = {run.puzzle: (run.outcome, run.overstayed) for run in summary.finished}
     assert ends == {0: ("killed", True), 1: ("solved", False)}
+
+
+async def test_a_killed_or_crashed_sandbox_is_reported_from_outside(tmp_path: Path) -> None:
+    events_file = tmp_path / "events.jsonl"
+    environment = {"ARC_EVAL_TRANSPORT": "file", "ARC_EVAL_EVENTS_FILE": str(events_file)}
+    command = stub(tmp_path, "os.kill(os.getpid(), 9) if puzzle == 0 else sys.exit(puzzle)")
+    summary = await launch(4, simulation="test", environment=environment, configurations=["wide-beam"], command=command)
+    assert summary.outcomes("wide-beam") == {"killed": 1, "unsolved": 1, "crashed": 2}
+    events = {event["subject"]: event for event in map(json.loads, events_file.read_text().splitlines())}
+    assert {event["data"]["message"] for event in events.values()} == {
+        "ended by SIGKILL",
+        "exited with code 2",
+        "exited with code 3",
+    }
+    [killed] = [sandbox for sandbox in summary.finished if sandbox.outcome == "killed"]
+    event = events[str(killed.execution_id)]
+    assert event["data"]["scenario_id"] == str(ids.scenario_id("grid-0000"))
+    assert event["data"]["configuration_version_id"] == str(ids.configuration_version_id(WIDE_BEAM.to_dict()))
+    assert event["data"]["simulation_id"] == str(ids.simulation_id("test"))
 
 
 async def test_only_the_end_of_stderr_is_kept(tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def test_what_is_no_configuration_is_a_mistake(configuration: Any) -> None:
         execution("s", configuration)
 
 
-@pytest.mark.parametrize("execution_id", [uuid4(), str(new_execution_id()), 7])
+@pytest.mark.parametrize("execution_id", [uuid4(), str(new_execution_id()), 7], ids=["v4", "text", "number"])
 def test_an_id_that_consumers_would_refuse_is_a_mistake(execution_id: Any) -> None:
     with pytest.raises(TypeError, match="UUIDv7"):
         execution("s", {}, execution_id=execution_id)

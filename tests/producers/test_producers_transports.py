@@ -19,7 +19,7 @@ import pytest
 from arc_eval_db.consumers.kafka import TopicsAdmin
 from arc_eval_db.errors import SettingsError
 from arc_eval_db.producers import EmitterSettings, EventEmitter, ProducerSettings, execution
-from arc_eval_db.producers.outbox import OutgoingRecord
+from arc_eval_db.producers.outbox import Importance, OutgoingRecord
 from arc_eval_db.producers.transports import (
     FileTransport,
     MemoryTransport,
@@ -50,7 +50,7 @@ def record(number: int, *, prefix: str = "arc-eval", size: int = 0) -> OutgoingR
         headers=(("ce_type", b"t"), ("ce_id", str(number).encode())),
         timestamp_ms=1_770_000_000_000 + number,
         execution_id=execution,
-        is_lifecycle=False,
+        importance=Importance.ORDINARY,
     )
 
 
@@ -83,7 +83,7 @@ async def read_log(settings: KafkaSettings) -> list[OutgoingRecord]:
                     item.headers,
                     sample.timestamp_ms,
                     sample.execution_id,
-                    False,
+                    Importance.ORDINARY,
                 )
             )
     return found

@@ -12,6 +12,7 @@ from arc_eval_db.cli.doctor import doctor
 from arc_eval_db.cli.lag import lag
 from arc_eval_db.cli.local import local
 from arc_eval_db.cli.migrate import migrate
+from arc_eval_db.cli.spool import spool
 from arc_eval_db.cli.topics import topics
 
 
@@ -36,5 +37,5 @@ def cli() -> None:
     """
 
 
-for command in (demo, local, migrate, topics, consume, lag, doctor):
+for command in (demo, local, migrate, topics, consume, lag, spool, doctor):
     cli.add_command(command)

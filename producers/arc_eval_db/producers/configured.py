@@ -14,7 +14,7 @@ from arc_eval_db.producers.transports import Transport, make_transport
 logger = logging.getLogger("arc_eval_db.producers")
 
 _said: set[str] = set()
-_said_lock = threading.Lock()
+_said_lock = threading.RLock()
 
 
 def settings_or_default() -> ProducerSettings:

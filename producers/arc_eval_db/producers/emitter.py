@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import atexit
+import copy
+import itertools
 import logging
+import os
 import threading
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from uuid import UUID
+from weakref import WeakSet
 
 from arc_eval_db.producers.bridge import in_daemon_thread
 from arc_eval_db.producers.clock import SYSTEM_CLOCK, Clock
 from arc_eval_db.producers.configured import settings_or_default, transport_or_none
 from arc_eval_db.producers.encoding import NotEncodableError, encode
 from arc_eval_db.producers.event_ids import EventIdSource
-from arc_eval_db.producers.outbox import DropReason, Outbox, OutgoingRecord
+from arc_eval_db.producers.headers import Header, common_headers, id_header, type_header
+from arc_eval_db.producers.outbox import DropReason, Importance, Outbox, OutgoingRecord, importance_of
 from arc_eval_db.producers.settings import ProducerSettings
 from arc_eval_db.producers.transports import Transport
 from arc_eval_db.schemas.ids import EventId, ExecutionId
-from arc_eval_db.schemas.topics import COMPLETED, FAILURE_RECORDED, STARTED, TOPIC_OF_TYPE
+from arc_eval_db.schemas.topics import COMPLETED, TOPIC_OF_TYPE
 
 if TYPE_CHECKING:
     from arc_eval_db.producers.sender import Sender
 
 logger = logging.getLogger("arc_eval_db.producers")
-
-_LIFECYCLE_TYPES = frozenset({STARTED, COMPLETED, FAILURE_RECORDED})
-_CONTENT_TYPE = ("content-type", b"application/cloudevents+json; charset=UTF-8")
 
 # Streams are kept also for ended executions, whose late events go on counting; the least recently used go first.
 _STREAMS_KEPT_MAX = 10_000
@@ -45,19 +48,19 @@ class _Route(NamedTuple):
     """What is the same for every event of a type."""
 
     topic: str
-    type_header: tuple[str, bytes]
-    is_lifecycle: bool
+    type_header: Header
+    importance: Importance
 
 
 class _Stream:
-    """What is the same for every event of an execution, and how many there were."""
+    """What is the same for every event of an execution, and their numbers."""
 
-    __slots__ = ("key", "sequence", "subject")
+    __slots__ = ("key", "numbers", "subject")
 
     def __init__(self, execution_id: ExecutionId) -> None:
         self.subject = str(execution_id)
         self.key = self.subject.encode()
-        self.sequence = 0
+        self.numbers: Iterator[int] = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +69,24 @@ class Delivery:
 
     sent: int
     pending: int
-    """Neither sent nor dropped yet."""
+    """Neither sent nor dropped yet, and not in the spool."""
     dropped: dict[str, int]
     """By reason."""
+    spooled: int = 0
+    """In the spool, and not acknowledged: this process sends them while it can, `arc-eval-db spool push` later."""
 
     @property
     def complete(self) -> bool:
         """Whether every event is where it should be."""
-        return self.pending == 0 and not self.dropped
+        return self.pending == 0 and self.spooled == 0 and not self.dropped
 
 
 class EventEmitter:
     """Numbers, encodes and queues events; a background thread sends them.
 
     `emit` never blocks and never raises for our reasons. `flush` and `close` keep their time-out whatever the broker
-    does. Safe to use from several threads. Emitters that are never closed are closed at interpreter exit.
+    does. Safe to use from several threads and from signal handlers. Emitters that are never closed are closed at
+    interpreter exit. In a forked child an emitter starts anew: what waits in the parent is the parent's to send.
 
     >>> from arc_eval_db.producers import EventEmitter, MemoryTransport
     >>> with EventEmitter(transport=MemoryTransport()) as emitter:
@@ -108,32 +114,41 @@ class EventEmitter:
         self.clock = clock
         prefix = self._settings.kafka.topic_prefix
         self._routes = {
-            event_type: _Route(topic.name(prefix), ("ce_type", event_type.encode()), event_type in _LIFECYCLE_TYPES)
+            event_type: _Route(topic.name(prefix), type_header(event_type), importance_of(event_type))
             for event_type, topic in TOPIC_OF_TYPE.items()
         }
         traceparent = self._settings.traceparent
         self._trace = {} if traceparent is None else {"traceparent": traceparent}
-        self._common_headers = (_CONTENT_TYPE, *((name, value.encode()) for name, value in self._trace.items()))
-        emitter_settings = self._settings.emitter
-        self.close_timeout_s = emitter_settings.close_timeout_s
-        self._outbox = Outbox(emitter_settings.queue_records_max, emitter_settings.queue_bytes_max)
-        self._event_ids = EventIdSource()
-        self._lock = threading.Lock()
-        self._streams: dict[ExecutionId, _Stream] = {}
-        self._sender: Sender | None = None
-        self._start_has_failed = False
+        self._common_headers = common_headers(traceparent)
+        self.close_timeout_s = self._settings.emitter.close_timeout_s
+        self._streams: OrderedDict[int, _Stream] = OrderedDict()
         self._closed = False
+        self._begin()
         if self._transport is not None:
+            _emitters.add(self)
             # asyncio is half of what importing the SDK would cost. Here, and not in the first `emit`, it is paid by
             # those who send.
             import arc_eval_db.producers.sender  # noqa: F401, PLC0415
+
+    def _begin(self) -> None:
+        """What belongs to one process."""
+        settings = self._settings.emitter
+        self._outbox = Outbox(settings.queue_records_max, settings.queue_bytes_max)
+        self._event_ids = EventIdSource()
+        # A signal handler may emit while its thread holds it.
+        self._lock = threading.RLock()
+        self._sender: Sender | None = None
+        self._is_starting = False
+        self._start_has_failed = False
 
     @property
     def enabled(self) -> bool:
         """False where nothing is configured: events are then discarded at once."""
         return self._transport is not None
 
-    def emit(self, event_type: str, execution_id: ExecutionId, data: Mapping[str, Any]) -> EventId | None:
+    def emit(
+        self, event_type: str, execution_id: ExecutionId, data: Mapping[str, Any], *, numbered: bool = True
+    ) -> EventId | None:
         """Queue one event.
 
         Args:
@@ -141,6 +156,8 @@ class EventEmitter:
             execution_id: the execution it belongs to; also the Kafka key, so that an execution's events stay in order.
             data: the event's content; must not be changed by the caller during the call. What is too long or not
                 JSON is cut or replaced.
+            numbered: False for what is said from outside of the execution: it gets sequence 0 and does not count
+                among the events that the execution's own producer numbers.
 
         Returns:
             The event's id, or None when it was dropped (and counted) or nothing is configured.
@@ -148,17 +165,19 @@ class EventEmitter:
         Raises:
             KeyError: the event type does not exist.
         """
-        event_id = self.emit_text(event_type, execution_id, data)
+        event_id = self.emit_text(event_type, execution_id, data, numbered=numbered)
         return None if event_id is None else EventId(UUID(event_id))
 
-    def emit_text(self, event_type: str, execution_id: ExecutionId, data: Mapping[str, Any]) -> str | None:
+    def emit_text(
+        self, event_type: str, execution_id: ExecutionId, data: Mapping[str, Any], *, numbered: bool = True
+    ) -> str | None:
         """`emit` that gives the id as text: to make a UUID of it would be a sixth of an event's cost."""
         route = self._routes[event_type]
         if self._transport is None or self._closed:
             return None
         event_id = self._event_ids.next()
         try:
-            record = self._record(event_id, event_type, route, execution_id, data)
+            record = self._record(event_id, event_type, route, execution_id, data, numbered=numbered)
         except NotEncodableError:
             self._outbox.count_dropped(execution_id, DropReason.TOO_LARGE)
             return None
@@ -213,20 +232,32 @@ class EventEmitter:
         await self.close_async()
 
     def _next_in_stream(self, execution_id: ExecutionId) -> tuple[_Stream, int]:
-        with self._lock:
-            stream = self._streams.pop(execution_id, None)
-            if stream is None:
-                stream = _Stream(execution_id)
-                if len(self._streams) >= _STREAMS_KEPT_MAX:
-                    del self._streams[next(iter(self._streams))]
-            self._streams[execution_id] = stream
-            stream.sequence += 1
-            return stream, stream.sequence
+        # Every step is one that neither a thread nor a signal handler can come in between, so that no lock is needed.
+        # Integers are hashed without running Python code; UUIDs are not.
+        key = execution_id.int
+        stream = self._streams.get(key)
+        if stream is None:
+            stream = self._streams.setdefault(key, _Stream(execution_id))
+            while len(self._streams) > _STREAMS_KEPT_MAX:
+                self._streams.popitem(last=False)
+        else:
+            try:
+                self._streams.move_to_end(key)
+            except KeyError:  # another thread has just made room
+                stream = self._streams.setdefault(key, stream)
+        return stream, next(stream.numbers)
 
     def _record(
-        self, event_id: str, event_type: str, route: _Route, execution_id: ExecutionId, data: Mapping[str, Any]
+        self,
+        event_id: str,
+        event_type: str,
+        route: _Route,
+        execution_id: ExecutionId,
+        data: Mapping[str, Any],
+        *,
+        numbered: bool,
     ) -> OutgoingRecord:
-        stream, sequence = self._next_in_stream(execution_id)
+        stream, sequence = self._next_in_stream(execution_id) if numbered else (_Stream(execution_id), 0)
         now = self.clock.now()
         if now.tzinfo is None:
             now = now.replace(tzinfo=UTC)
@@ -248,10 +279,10 @@ class EventEmitter:
             route.topic,
             stream.key,
             encode(event),
-            (route.type_header, ("ce_id", event_id.encode()), *self._common_headers),
+            (route.type_header, id_header(event_id), *self._common_headers),
             int(now.timestamp() * 1000),
             execution_id,
-            route.is_lifecycle,
+            route.importance,
         )
 
     def _add_counts(self, event: dict[str, Any], execution_id: ExecutionId, last_sequence: int) -> None:
@@ -264,15 +295,24 @@ class EventEmitter:
         from arc_eval_db.producers.sender import Sender  # noqa: PLC0415 - see __init__
 
         with self._lock:
-            if self._sender is None and not self._closed:
+            if self._sender is None and not self._closed and not self._is_starting:
                 assert self._transport is not None
+                settings = self._settings.emitter
+                self._is_starting = True
                 try:
-                    self._sender = Sender(self._outbox, self._transport)
+                    self._sender = Sender(
+                        self._outbox,
+                        self._transport,
+                        spool_dir=settings.spool_dir,
+                        spool_bytes_max=settings.spool_bytes_max,
+                    )
                 except (OSError, RuntimeError) as error:  # out of files or threads, or the interpreter is ending
                     if not self._start_has_failed:
                         logger.error("arc-eval-db cannot send events for now: %s", error)
                     self._start_has_failed = True
                     return None
+                finally:
+                    self._is_starting = False
                 atexit.register(self.close)
             return self._sender
 
@@ -285,8 +325,46 @@ class EventEmitter:
             if sender is not None and not sender.stop(max(0.05, timeout * (1 - _DELIVERY_SHARE))):
                 logger.warning("the sending thread did not stop in time; it ends with the process")
             self._outbox.close()
-            if lost := self._outbox.dropped.get(DropReason.UNDELIVERED):
-                logger.warning("%d events could not be delivered and are lost", lost)
+            self._say_what_is_left()
+
+    def _say_what_is_left(self) -> None:
+        directory = self._settings.emitter.spool_dir
+        if spooled := self._outbox.spooled:
+            logger.warning(
+                "%d events are left in the spool %s; arc-eval-db spool push %s sends them",
+                spooled,
+                directory,
+                directory,
+            )
+        if lost := self._outbox.dropped.get(DropReason.UNDELIVERED):
+            advice = "; set ARC_EVAL_SPOOL_DIR, and they are kept on the disk" if directory is None else ""
+            logger.warning("%d events could not be delivered and are lost%s", lost, advice)
 
     def _delivery(self) -> Delivery:
-        return Delivery(sent=self._outbox.sent, pending=self._outbox.pending, dropped=self._outbox.dropped)
+        outbox = self._outbox
+        return Delivery(sent=outbox.sent, pending=outbox.pending, dropped=outbox.dropped, spooled=outbox.spooled)
+
+    def begin_in_child(self) -> None:
+        """After a fork: the sender's thread is not here, and locks may be held by threads that are not either."""
+        if self._sender is not None:
+            self._sender.abandon()
+        # The parent's objects share sockets and the event loop's registrations with it. Nothing here may tidy them up.
+        _of_parents.append((self._outbox, self._sender, self._transport))
+        self._transport = copy.copy(self._transport)
+        for stream in list(self._streams.values()):
+            # The parent goes on numbering. What the child adds is no part of that sequence.
+            stream.numbers = itertools.repeat(0)
+        self._begin()
+
+
+_emitters: WeakSet[EventEmitter] = WeakSet()
+_of_parents: list[object] = []
+
+
+def _begin_in_child() -> None:
+    for emitter in list(_emitters):
+        emitter.begin_in_child()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_begin_in_child)

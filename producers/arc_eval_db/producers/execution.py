@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -77,7 +78,7 @@ def execution(
         emitter or EventEmitter(clock=clock),
         owns_emitter=emitter is None,
         execution_id=execution_id or ids.new_execution_id(),
-        started=_started(scenario, configuration, simulation, configuration_name, attempt, metadata),
+        started=started_data(scenario, configuration, simulation, configuration_name, attempt, metadata),
     )
 
 
@@ -95,6 +96,7 @@ class Execution:
         self._outcome: dict[str, Any] = {}
         self._started_at = 0.0
         self._state = "new"
+        self._pid = 0
 
     def tool(self, name: str, arguments: Mapping[str, Any] | None = None) -> ToolCall:
         """Record the use of a tool; use it with `with` or `async with` around the call."""
@@ -179,6 +181,7 @@ class Execution:
         if self._state != "new":
             raise RuntimeError("an execution can be entered once; call execution() again for another")
         self._state = "running"
+        self._pid = os.getpid()
         self._started_at = self.monotonic()
         self._emitter.emit_text(STARTED, self.execution_id, self._started)
         return self
@@ -212,8 +215,8 @@ class Execution:
         self._emitter.emit_text(event_type, self.execution_id, {**self._context, **data})
 
     def _finish(self, error: BaseException | None) -> None:
-        if self._state != "running":
-            return
+        if self._state != "running" or self._pid != os.getpid():
+            return  # in a forked child: how the execution ends is for the process to say that began it
         self._state = "ended"
         outcome = {"status": ExecutionStatus.SUCCEEDED.value, **self._outcome}
         if error is not None and (status := _status_of(error)) is not None:
@@ -274,14 +277,15 @@ class ToolCall:
         self.__exit__(kind, error, traceback)
 
 
-def _started(
+def started_data(
     scenario: str,
     configuration: Mapping[str, Any] | UUID,
     simulation: str | None,
-    configuration_name: str | None,
-    attempt: int,
-    metadata: Mapping[str, Any] | None,
+    configuration_name: str | None = None,
+    attempt: int = 1,
+    metadata: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
+    """The content of a started event; the arguments, and what is raised, are those of `execution`."""
     content: dict[str, Any] | None = None
     if isinstance(configuration, UUID) and configuration.version == 5:
         version_id: UUID = configuration

@@ -37,12 +37,17 @@ class EmitterSettings:
     """Events waiting to be sent. When full, tool uses and progress are dropped first, and counted."""
     queue_bytes_max: int = setting(64 * 1024 * 1024, int)
     """Bytes of events waiting to be sent."""
+    spool_dir: Path | None = setting(None, Path)
+    """Where events are kept until the broker has them; unset: nowhere. Processes may share it."""
+    spool_bytes_max: int = setting(256 * 1024 * 1024, int)
+    """Bytes of the whole directory, whoever filled it. The last eighth is for starts, failures and outcomes."""
 
     def __post_init__(self) -> None:
         check_choice("TRANSPORT", self.transport, TRANSPORTS)
         check_range("CLOSE_TIMEOUT_S", self.close_timeout_s, 0.05, 3600)
         check_range("QUEUE_RECORDS_MAX", self.queue_records_max, 1, 10_000_000)
         check_range("QUEUE_BYTES_MAX", self.queue_bytes_max, 1024, 2**40)
+        check_range("SPOOL_BYTES_MAX", self.spool_bytes_max, 8 * 1024 * 1024, 2**40)
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,7 +159,8 @@ class Envelope(Model):
     partitionkey: Annotated[str, StringConstraints(max_length=NAME_CHARACTERS_MAX)] | None = None
     """The record's key, which is the execution's id."""
     sequence: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")]
-    """Counts from 1 per execution and producer, ten digits so that text sorts like numbers."""
+    """Counts from 1 per execution and producer, ten digits so that text sorts like numbers; 0 for what is said from
+    outside of the execution, which its own last event does not count."""
     traceparent: (
         Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")] | None
     ) = None
