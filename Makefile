@@ -2,10 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
+MINUTES ?= 10
 FOLDERS := schemas producers sql consumers replay local cli tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-timescaledb check coverage bench-views bench-storage bench-recorder pictures format lint types imports schema lock clean
+.PHONY: help install demo test test-timescaledb test-faults test-mutations load soak check coverage bench-views bench-storage bench-recorder pictures format lint types imports schema lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -23,12 +25,25 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 demo: install ## the whole path at work: sandboxes, Kafka, consumer, rows (about two minutes)
 	@$(BIN)/arc-eval-db demo
 
-test: install ## all tests, on servers of their own
-	$(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest $(PYTEST_ARGUMENTS)
+test: install ## all tests but the long ones, in WORKERS processes with servers of their own
+	$(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGUMENTS)
 
 test-timescaledb: install ## the database tests against a server: make test-timescaledb DATABASE_URL=postgresql://...
 	@test -n "$(DATABASE_URL)" || { echo "name the server: make test-timescaledb DATABASE_URL=postgresql://user:password@host:port/postgres"; exit 2; }
 	ARC_EVAL_TEST_DATABASE_URL="$(DATABASE_URL)" $(BIN)/python -m pytest -m database $(PYTEST_ARGUMENTS)
+
+test-faults: install ## every fault and 30 seeds of random ones, then each guard taken away in turn (docs/reliability.md)
+	$(BIN)/python -m pytest --long tests/fault $(PYTEST_ARGUMENTS)
+	$(MAKE) test-mutations
+
+test-mutations: install ## take each guard away in turn: a test must fail without it
+	PYTHONPATH=tests $(BIN)/python -m fault.mutations $(MUTATION_ARGUMENTS)
+
+load: install ## 1,000 executions at once, with a consumer killed and the database restarted
+	PYTHONPATH=tests $(BIN)/python -m fault.load $(LOAD_ARGUMENTS)
+
+soak: install ## a steady load that fails on drift: make soak MINUTES=60
+	PYTHONPATH=tests $(BIN)/python -m fault.soak --minutes $(MINUTES) $(SOAK_ARGUMENTS)
 
 check: lint types imports coverage ## everything that CI checks
 

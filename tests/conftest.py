@@ -22,6 +22,27 @@ from support.servers import Servers, missing, start_servers
 TEST_PARTITIONS = 2
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The one option of ours."""
+    parser.addoption("--long", action="store_true", help="run the tests marked `long` too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes minutes, unless it is asked for; and share out the rest by file.
+
+    Where several processes run the tests, those of one file stay together, and those that hurt servers too: their stack
+    is started once.
+    """
+    for item in items:
+        folder, _, file = item.nodeid.partition("::")[0].rpartition("/")
+        item.add_marker(pytest.mark.xdist_group("fault" if folder.endswith("/fault") else file))
+    if config.getoption("--long"):
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if item not in long]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> Iterator[None]:
     """A developer's own ARC_EVAL_* variables must not reach the code under test."""

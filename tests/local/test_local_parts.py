@@ -28,7 +28,7 @@ from arc_eval_db.local.errors import (
     log_tail,
 )
 from arc_eval_db.local.java import ARCHIVE_SETS_MAX, ClassArchives, finish_recording, java_executable
-from arc_eval_db.local.kafka_server import BROKER_LIMITS, answers_api_versions, escape_property
+from arc_eval_db.local.kafka_server import BROKER_LIMITS, KafkaServer, answers_api_versions, escape_property
 from arc_eval_db.local.postgres_server import PostgresServer, asks_for_password, make_traversable
 from arc_eval_db.local.processes import ProcessId
 from arc_eval_db.local.state import ServerRecord, StateFile, exclusive
@@ -191,6 +191,7 @@ def test_the_lock_keeps_a_second_command_out(tmp_path: Path) -> None:
 def test_options_name_what_is_wrong() -> None:
     for options, name in (
         ({"kafka_port": 0}, "kafka_port"),
+        ({"kafka_advertised_port": 70_000}, "kafka_advertised_port"),
         ({"postgres_port": 70_000}, "postgres_port"),
         ({"kafka_heap_mb": 1}, "kafka_heap_mb"),
         ({"start_timeout_s": 0}, "start_timeout_s"),
@@ -417,6 +418,15 @@ def test_nobody_and_silence_are_no_answer() -> None:
 def test_properties_are_escaped_as_java_reads_them() -> None:
     assert escape_property("/plain path/a=b") == "/plain path/a=b"
     assert escape_property("é\\n\n😀") == "\\u00e9\\u005cn\\u000a\\ud83d\\ude00"
+
+
+def test_clients_are_told_of_another_port_and_the_stack_is_not(tmp_path: Path) -> None:
+    server = KafkaServer(tmp_path, tmp_path / "kafka.log", StackOptions(kafka_advertised_port=20_001))
+    record = ServerRecord(port=20_002, controller_port=20_003)
+    identity = server._identity(tmp_path / "data", record)
+    assert identity["advertised.listeners"] == "PLAINTEXT://127.0.0.1:20001"
+    server._write_properties(server._properties, identity)
+    assert server.recover() == record
 
 
 def test_the_broker_takes_our_largest_event_and_not_much_more() -> None:

@@ -14,6 +14,11 @@ import pytest
 KAFKA_IMAGE = "apache/kafka:4.2.0"
 TIMESCALEDB_IMAGE = "timescale/timescaledb-ha:pg18"
 
+KAFKA_VARIABLE = "ARC_EVAL_TEST_KAFKA"
+"""Bootstrap servers of a Kafka that runs already."""
+DATABASE_VARIABLE = "ARC_EVAL_TEST_DATABASE_URL"
+"""A PostgreSQL that runs already, whose user may create databases."""
+
 
 @dataclass(frozen=True, slots=True)
 class Servers:
@@ -25,9 +30,15 @@ class Servers:
 
 @contextlib.contextmanager
 def start_servers(directory: Path) -> Iterator[Servers]:
-    """Start both as `ARC_EVAL_TEST_STACK` says: "embedded" (the default) or "containers"."""
+    """Start both as `ARC_EVAL_TEST_STACK` says: "embedded" (the default) or "containers".
+
+    Where `ARC_EVAL_TEST_KAFKA` and `ARC_EVAL_TEST_DATABASE_URL` name both, those are used, and none is started.
+    """
     kind = os.environ.get("ARC_EVAL_TEST_STACK", "embedded")
-    if kind == "containers":
+    kafka, database = os.environ.get(KAFKA_VARIABLE), os.environ.get(DATABASE_VARIABLE)
+    if kafka and database:
+        yield Servers(kafka, database)
+    elif kind == "containers":
         with _containers() as servers:
             yield servers
     elif kind == "embedded":

@@ -146,9 +146,8 @@ class KafkaServer:
         try:
             lines = self._properties.read_text(encoding="ascii").splitlines()
             found = dict(line.split("=", 1) for line in lines if "=" in line)
-            broker, controller = (
-                int(found[name].rpartition(":")[2]) for name in ("advertised.listeners", "controller.quorum.voters")
-            )
+            # Not the advertised address, which may be that of something in between.
+            broker, controller = (int(listener.rpartition(":")[2]) for listener in found["listeners"].split(","))
         except (OSError, ValueError, KeyError):
             return None
         return ServerRecord(port=broker, controller_port=controller)
@@ -173,13 +172,14 @@ class KafkaServer:
 
     def _identity(self, data: Path, record: ServerRecord) -> dict[str, str]:
         broker, controller = f"{ports.HOST}:{record.port}", f"{ports.HOST}:{record.controller_port}"
+        advertised = f"{ports.HOST}:{self._options.kafka_advertised_port or record.port}"
         return {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@{controller}",
             "controller.listener.names": "CONTROLLER",
             "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{broker}",
+            "advertised.listeners": f"PLAINTEXT://{advertised}",
             "log.dirs": str(data),
         }
 

@@ -44,6 +44,9 @@ class StackOptions:
 
     kafka_port: int | None = None
     """Port of the broker. None: the one used before, or a free one. A port that is taken is replaced by another."""
+    kafka_advertised_port: int | None = None
+    """The port on 127.0.0.1 that the broker tells its clients to use, where something stands between (a proxy, a
+    tunnel). None: the port it listens on."""
     postgres_port: int | None = None
     """Port of the database, chosen likewise."""
     postgres_bindir: Path | None = None
@@ -60,7 +63,8 @@ class StackOptions:
     """Where the jars and Java's archives are kept. None: `arc-eval-db` in XDG_CACHE_HOME or ~/.cache."""
 
     def __post_init__(self) -> None:
-        for name, port in (("kafka_port", self.kafka_port), ("postgres_port", self.postgres_port)):
+        for name in ("kafka_port", "kafka_advertised_port", "postgres_port"):
+            port = getattr(self, name)
             if port is not None and not 1 <= port <= 65_535:
                 raise SettingsError(f"{name}: {port} is not a port; use 1 to 65535")
         if self.kafka_heap_mb < 128:

@@ -1,0 +1,9 @@
+"""Every guard that is proved."""
+
+from __future__ import annotations
+
+from fault.mutations.guards_consumer import CONSUMER_MUTATIONS
+from fault.mutations.guards_database import DATABASE_MUTATIONS
+from fault.mutations.guards_producer import PRODUCER_MUTATIONS
+
+MUTATIONS = (*DATABASE_MUTATIONS, *CONSUMER_MUTATIONS, *PRODUCER_MUTATIONS)
