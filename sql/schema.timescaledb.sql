@@ -407,7 +407,7 @@ CREATE VIEW execution_completeness AS
                   WHERE event.execution_id = execution.execution_id AND event.sequence > 0 AND event."time" > (now() - '3 days'::interval)) failed
              CROSS JOIN LATERAL ( SELECT count(DISTINCT COALESCE(letter.event_id::text, concat_ws('/'::text, letter.topic, letter.log_partition, letter.log_offset))) AS events
                    FROM dead_letters letter
-                  WHERE letter.key = convert_to(execution.execution_id::text, 'UTF8'::name) AND letter.resolved_at IS NULL AND NOT (EXISTS ( SELECT
+                  WHERE letter.key = convert_to(execution.execution_id::text, 'UTF8'::name) AND letter.resolved_at IS NULL AND COALESCE(POSITION(('\x2273657175656e6365223a223030303030303030303022'::bytea) IN (letter.value)), 0) = 0 AND NOT (EXISTS ( SELECT
                            FROM outcomes event
                           WHERE event.event_id = letter.event_id AND event."time" > (now() - '3 days'::interval))) AND NOT (EXISTS ( SELECT
                            FROM execution_events event

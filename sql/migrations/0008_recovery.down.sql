@@ -1,7 +1,6 @@
-ALTER TABLE consumer_offsets DROP COLUMN anchor_hash, DROP COLUMN anchor_timestamp_ms, DROP COLUMN anchor_offset;
-REVOKE SELECT (log_timestamp) ON dead_letters FROM arc_eval_writer;
-DROP INDEX dead_letters_record_key;
-DROP TABLE log_gaps;
+-- The offsets last, which every batch locks after its dead letters: the other way round, this and a worker could wait for each
+-- other. log_gaps is the only record of what was lost for good: keep a copy of it, if it is still needed.
+
 CREATE OR REPLACE VIEW execution_completeness AS
 SELECT
     counted.execution_id,
@@ -59,3 +58,10 @@ FROM (
         AND outcome.time > now() - INTERVAL '3 days'
         AND COALESCE(execution.started_at, outcome.time) > now() - INTERVAL '3 days'
 ) AS counted;
+
+DROP TABLE log_gaps;
+
+REVOKE SELECT (log_timestamp) ON dead_letters FROM arc_eval_writer;
+DROP INDEX dead_letters_record_key;
+
+ALTER TABLE consumer_offsets DROP COLUMN anchor_hash, DROP COLUMN anchor_timestamp_ms, DROP COLUMN anchor_offset;

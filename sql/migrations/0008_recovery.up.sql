@@ -84,6 +84,8 @@ FROM (
             AS events
         FROM dead_letters AS letter
         WHERE letter.key = convert_to(execution.execution_id::text, 'UTF8') AND letter.resolved_at IS NULL
+            -- From outside of the execution. In the bytes as our producers write them: what was refused may not even be text.
+            AND COALESCE(position('"sequence":"0000000000"'::bytea IN letter.value), 0) = 0
             AND NOT EXISTS (
                 SELECT FROM outcomes AS event
                 WHERE event.event_id = letter.event_id AND event.time > now() - INTERVAL '3 days'

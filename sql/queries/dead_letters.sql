@@ -1,3 +1,12 @@
+-- name: count_dead_letters
+-- How many records were set aside in ranges of the log. $1 topics, $2 partitions, $3 first offsets, $4 ends (same length).
+SELECT given.topic, count(*) AS letters
+FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[]) AS given (topic, partition, first_offset, end_offset)
+JOIN dead_letters AS letter
+    ON letter.topic = given.topic AND letter.log_partition = given.partition
+    AND letter.log_offset >= given.first_offset AND letter.log_offset < given.end_offset
+GROUP BY given.topic;
+
 -- name: insert_dead_letters
 -- A record is set aside once, however often it is read again. Its time tells it from one of a topic that was made anew.
 -- $1 group, $2 consumer version, then one array a column, all of the same length.

@@ -91,6 +91,21 @@ def test_ctrl_c_ends_the_command_quietly(tmp_path: Path) -> None:
     assert path.exists()
 
 
+def test_what_cannot_be_opened_is_named_and_makes_the_exit_code_3(tmp_path: Path) -> None:
+    bad = tmp_path / "sandbox" / "bad.spool"
+    bad.parent.mkdir()
+    bad.symlink_to(bad)
+    ended = command("push", tmp_path, **UNREACHABLE)
+    assert (ended.exit_code, ended.stderr) == (3, "")
+    reason = "Too many levels of symbolic links"
+    assert ended.output == f"sent 0 events of 0 segments\ncannot read {bad}: {reason}\n"
+    ended = command("push", tmp_path, "--json", **UNREACHABLE)
+    assert (ended.exit_code, orjson.loads(ended.output)["unreadable"]) == (3, {str(bad): reason})
+    (listed,) = orjson.loads(command("list", tmp_path, "--json").output)
+    assert (listed["segment"], listed["error"]) == ("sandbox/bad.spool", reason)
+    assert f"unreadable: {reason}" in command("list", tmp_path).output
+
+
 @pytest.mark.kafka
 def test_what_cannot_be_read_is_kept_and_makes_the_exit_code_3(tmp_path: Path, kafka_settings: KafkaSettings) -> None:
     environment = {
@@ -113,6 +128,7 @@ def test_what_cannot_be_read_is_kept_and_makes_the_exit_code_3(tmp_path: Path, k
         "damaged_lines": 1,
         "torn_lines": 0,
         "in_use": 0,
+        "unreadable": {},
         "set_aside": [str(kept)],
     }
     assert kept.exists()

@@ -90,13 +90,13 @@ def test_it_shows_asks_and_begins_again(recreated: None, accept: Command) -> Non
     refused = accept.run(answer="n\n")
     assert refused.exit_code == 1
     shown = [line.split() for line in refused.stdout.splitlines()]
-    assert ["0", "5", "0", "6", "another", "one", "(topic_recreated)"] in shown
-    assert ["1", "2", "-", "-", "gone"] in shown
+    assert ["0", "5", "0", "6", "another", "one", "(topic_recreated)", "begins", "again"] in shown
+    assert ["1", "2", "-", "-", "gone", "begins", "again"] in shown
     assert accept.stored() == before
     assert accept.run().exit_code == 1, "nobody to ask"
     assert accept.stored() == before
     accepted = accept.run(answer="y\n")
-    assert (accepted.exit_code, "the group begins at the log's start" in accepted.stdout) == (0, True)
+    assert (accepted.exit_code, "accepted: partition 0, 1: the group begins" in accepted.stdout) == (0, True)
     positions, gaps = accept.stored()
     assert positions == [StoredPosition(0, None), StoredPosition(0, None)]
     assert [(gap["partition"], gap["first_offset"], gap["end_offset"], gap["reason"]) for gap in gaps] == [
@@ -133,9 +133,14 @@ def test_programs_say_yes_and_read_json(recreated: None, accept: Command) -> Non
     assert accept.stored()[0] == [StoredPosition(0, None), StoredPosition(0, None)]
 
 
-def test_a_topic_that_nothing_speaks_against_is_called_the_same(read: None, accept: Command) -> None:
-    refused = accept.run(answer="n\n")
-    assert refused.stdout.count("the same, as far as can be seen") == 2
+def test_a_topic_that_is_the_same_needs_nothing(read: None, accept: Command) -> None:
+    before = accept.stored()
+    result = accept.run()
+    assert (result.exit_code, "nothing to accept" in result.stdout) == (0, True)
+    assert result.stdout.count("the same") == result.stdout.count("stays") == 2
+    report = json.loads(accept.run("--yes", "--json").stdout)
+    assert [one["accepted"] for one in report["partitions"]] == [False, False]
+    assert accept.stored() == before
 
 
 def test_a_topic_that_is_not_there_is_refused(deleted: None, accept: Command) -> None:

@@ -97,3 +97,24 @@ async def test_a_worker_stops_before_it_drains_a_topic_into_the_dead_letters(
         raised = settings.model_copy(update={"dead_letter_share_max": 1.0})
         report = await Worker(kafka_settings, database, raised, until_caught_up=True).run()
         assert (report.inserted, report.dead_letters) == (40, bad)
+
+
+@pytest.mark.database
+@pytest.mark.kafka
+async def test_a_worker_that_is_started_again_and_again_does_not_drain_a_topic_bit_by_bit(
+    kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
+) -> None:
+    """As what supervises it would, after each end."""
+    topic = TopicNames(kafka_settings.topic_prefix).of_type(TOOL_USED)
+    await send_values(
+        kafka_settings, topic, [*[event(TOOL_USED) for _ in range(100)], *[b"not an event"] * 200], partition=0
+    )
+    settings = ConsumerSettings.load(
+        group=group, poll_timeout_s=0.1, dead_letter_window_records=60, batch_records_max=10, session_timeout_s=6
+    )
+    written = []
+    for _ in range(3):
+        with pytest.raises(DeadLetterLimitError):
+            await Worker(kafka_settings, database, settings, until_caught_up=True).run()
+        written.append(await session.fetch_value("SELECT count(*) FROM dead_letters"))
+    assert written == [30, 30, 30]

@@ -18,6 +18,7 @@ from arc_eval_db.consumers.kafka import GroupSource, LogBounds, LogReader, Offse
 from arc_eval_db.consumers.kafka import source as source_module
 from arc_eval_db.consumers.metrics import WorkerMetrics
 from arc_eval_db.consumers.positioning import HaltReason, PartitionHaltedError, Positioner, anchor_of, halt_reason
+from arc_eval_db.consumers.records import LogRecord
 from arc_eval_db.database import DatabaseSettings, Session
 from arc_eval_db.schemas.topics import COMPLETED, TOOL_USED, TopicNames
 from arc_eval_db.settings import KafkaSettings
@@ -60,7 +61,7 @@ class Place:
     async def running(self) -> AsyncIterator[Worker]:
         """A worker that looks again at what it halted as often as it can."""
         worker = Worker(self.kafka, self.database, self.settings)
-        worker._positioner.recheck_s = 0.1
+        worker._positioner.recheck_s_max = 0.1
         running = asyncio.create_task(worker.run())
         try:
             yield worker
@@ -280,11 +281,127 @@ async def test_a_gap_is_recorded_by_one_of_two_that_see_it(place: Place) -> None
     assert await place.gaps() == [place.gap(1, 4)]
 
 
-async def accept(place: Place) -> None:
+async def accept(place: Place) -> list[TopicPartition]:
     """What `arc-eval-db topics accept` does."""
     async with LogReader(place.kafka) as reader:
         found = await look_at_topic(reader, place.session, place.offsets, place.partition.topic)
-    await accept_topic(place.session, place.offsets, found)
+        return await accept_topic(reader, place.session, place.offsets, found)
+
+
+async def test_one_of_several_partitions_is_accepted_while_the_others_are_read(place: Place) -> None:
+    """Under load each look at the others is out of date at once; they stay where the worker has them."""
+    topic = place.partition.topic
+    await grow_topic(place.kafka, topic, 4)
+    others = [TopicPartition(topic, number) for number in (1, 2, 3)]
+    for one in (place.partition, *others):
+        await produce(place.kafka, one, uses(6))
+    await place.catch_up()
+    await place.session.execute(
+        "UPDATE consumer_offsets SET anchor_hash = '\\x00' WHERE partition = 0 AND next_offset = 6"
+    )
+    loaded = asyncio.Event()
+
+    async def load() -> None:
+        while not loaded.is_set():
+            await asyncio.gather(*(produce(place.kafka, one, uses(3)) for one in others))
+
+    async with place.running() as worker, asyncio.TaskGroup() as group:
+        await eventually(lambda: place.partition in worker._positioner.halted, "the partition is halted")
+        group.create_task(load())
+        try:
+            await eventually(lambda: worker.report.records >= 18, "the others are read")
+            assert await accept(place) == [place.partition]
+            records = worker.report.records
+            await eventually(lambda: worker.report.records >= records + 18, "all are read")
+            await eventually(lambda: not worker._positioner.halted, "the halted one too")
+        finally:
+            loaded.set()
+    assert await place.gaps() == [(topic, 0, 6, None, "recreated")]
+    report = await place.catch_up()
+    assert worker.report.duplicates + report.duplicates == 6, "those of the accepted one; none of the others' again"
+    offsets = await place.offsets.read(place.session, others)
+    rows = "SELECT count(*) FROM tool_usage WHERE log_partition = $1"
+    for one in others:
+        assert await place.session.fetch_value(rows, one.partition) == offsets[one]
+
+
+@pytest.mark.parametrize("is_cured", [True, False])
+async def test_what_moves_between_the_look_and_the_step_is_looked_at_again(place: Place, is_cured: bool) -> None:
+    """Of two halted partitions one is moved; the other is begun again too, unless it needs that no more."""
+    second = TopicPartition(place.partition.topic, 1)
+    for one in (place.partition, second):
+        await produce(place.kafka, one, uses(4))
+    await place.catch_up()
+    true = (await place.offsets.read_positions(place.session, [second]))[second].anchor
+    await place.session.execute("UPDATE consumer_offsets SET anchor_hash = '\\x00' WHERE anchor_hash IS NOT NULL")
+    async with LogReader(place.kafka) as reader:
+        found = await look_at_topic(reader, place.session, place.offsets, second.topic)
+        assert [one.changes for one in found] == [True, True]
+        if is_cured:
+            assert true is not None
+            await place.session.execute(
+                "UPDATE consumer_offsets SET anchor_hash = $1 WHERE partition = 1 AND next_offset = 4", true.hash
+            )
+            await produce(place.kafka, second, uses(1))
+        await place.session.execute(
+            "UPDATE consumer_offsets SET next_offset = 3 WHERE partition = 0 AND next_offset = 4"
+        )
+        accepted = await accept_topic(reader, place.session, place.offsets, found)
+    assert accepted == ([place.partition] if is_cured else [place.partition, second])
+    stands = await place.offsets.read(place.session, [place.partition, second])
+    assert stands == {place.partition: 0, second: 4 if is_cured else 0}
+    assert len(await place.gaps()) == len(accepted)
+
+
+async def test_a_partition_with_nothing_to_compare_is_doubted_with_its_topic(place: Place) -> None:
+    second, third = (TopicPartition(place.partition.topic, number) for number in (1, 2))
+    await grow_topic(place.kafka, second.topic, 3)
+    for one in (place.partition, second, third):
+        await produce(place.kafka, one, uses(4))
+    await place.catch_up()
+    await place.session.execute(
+        "UPDATE consumer_offsets SET anchor_offset = NULL, anchor_timestamp_ms = NULL, anchor_hash = NULL"
+        " WHERE partition = 1"
+    )
+    assert await accept(place) == []
+    await place.session.execute(
+        "UPDATE consumer_offsets SET anchor_hash = '\\x00' WHERE partition = 2 AND next_offset = 4"
+    )
+    assert await accept(place) == [second, third]
+
+
+async def test_a_halted_partition_is_looked_at_less_and_less_often(place: Place) -> None:
+    await produce(place.kafka, place.partition, uses(3))
+    await place.catch_up()
+    await place.session.execute("UPDATE consumer_offsets SET next_offset = 4 WHERE next_offset = 3")
+    second = 0
+    positioner = Positioner(place.offsets, WorkerMetrics(), clock=lambda: float(second))
+    looked_at: list[int] = []
+
+    class Observed(GroupSource):
+        async def records_at(self, *arguments: Any) -> dict[TopicPartition, LogRecord]:
+            looked_at.append(second)
+            return await super().records_at(*arguments)
+
+    source = Observed(place.kafka, place.settings, place.topics)
+    await source.start()
+    try:
+
+        async def is_halted() -> bool:
+            await positioner.position(source, place.session)
+            return place.partition in positioner.halted
+
+        await eventually(is_halted, "the partition is halted")
+        for second in range(1, 200):  # noqa: B007 - the clock
+            await positioner.position(source, place.session)
+        assert [at for at in looked_at if at] == [2, 6, 14, 30, 62, 122, 182]
+        # A log that only looked shorter.
+        await produce(place.kafka, place.partition, uses(1))
+        second = 242
+        assert place.partition in await positioner.position(source, place.session)
+        assert positioner.halted == {}
+    finally:
+        await source.close()
 
 
 @pytest.mark.parametrize(("records", "reason"), [(3, "offset_beyond_log_end"), (9, "topic_recreated")])

@@ -56,6 +56,15 @@ class StoredDeadLetter:
     detail: str
 
 
+class LogGap(NamedTuple):
+    """What the group says that it will never read."""
+
+    partition: TopicPartition
+    first: int
+    end: int | None
+    """Not included; None where nobody knows, as of a topic that was made anew."""
+
+
 class OffsetChange(NamedTuple):
     """What the audit saw: an offset was inserted (`before` is None) or moved."""
 
@@ -74,6 +83,7 @@ class Evidence:
     log_ends: dict[TopicPartition, int] = field(default_factory=dict)
     rows: list[StoredRow] = field(default_factory=list)
     dead_letters: list[StoredDeadLetter] = field(default_factory=list)
+    gaps: list[LogGap] = field(default_factory=list)
     next_offsets: dict[TopicPartition, int] = field(default_factory=dict)
     changes: list[OffsetChange] = field(default_factory=list)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -107,6 +117,12 @@ async def read_database(evidence: Evidence, session: Session, group: str, topics
     letters = await session.fetch("SELECT topic, log_partition, log_offset, event_id, detail FROM dead_letters")
     evidence.dead_letters = [
         StoredDeadLetter(Place(*list(row.values())[:3]), row["event_id"], row["detail"]) for row in letters
+    ]
+    gaps = await session.fetch(
+        "SELECT topic, partition, first_offset, end_offset FROM log_gaps WHERE consumer_group = $1", group
+    )
+    evidence.gaps = [
+        LogGap(TopicPartition(row["topic"], row["partition"]), row["first_offset"], row["end_offset"]) for row in gaps
     ]
     offsets = await session.fetch(
         "SELECT topic, partition, next_offset FROM consumer_offsets WHERE consumer_group = $1", group

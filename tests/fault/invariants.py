@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,7 +17,7 @@ from arc_eval_db.schemas.parsing import parse_event
 from arc_eval_db.schemas.text import replace_nul
 from arc_eval_db.writer import LoggedEvent, event_row
 from arc_eval_db.writer.rows import COLUMNS
-from fault.evidence import Evidence, Place, StoredRow
+from fault.evidence import Evidence, LogGap, Place, StoredRow
 
 _LOG_COLUMNS = {"log_partition", "log_offset"}
 _SHOWN_MAX = 5
@@ -32,6 +33,7 @@ def violations(evidence: Evidence, *, deleted: Collection[UUID] = ()) -> list[st
         *nothing_is_lost(evidence, deleted),
         *nothing_is_twice(evidence),
         *every_record_is_accounted_for(evidence),
+        *gaps_are_of_what_is_gone(evidence),
         *rows_are_what_was_sent(evidence),
         *unknown_outcomes_appear_once_at_most(evidence),
         *offsets_move_from_where_they_were(evidence),
@@ -95,6 +97,24 @@ def every_record_is_accounted_for(evidence: Evidence) -> list[str]:
         *_objection("I3: rows of another event than their record's", foreign),
         *_objection("I3: rows or dead letters without a record", invented),
         *_objection("I3: the group does not stand at the end", behind),
+    ]
+
+
+def gaps_are_of_what_is_gone(evidence: Evidence) -> list[str]:
+    """I3: a gap holds neither rows nor dead letters, ends where the log begins or before, and is told of once."""
+    known = [gap for gap in evidence.gaps if gap.end is not None]
+    stored = {row.place for row in evidence.rows} | {letter.place for letter in evidence.dead_letters}
+    held = [gap for gap in known if (gap.end or 0) > evidence.log_starts.get(gap.partition, 0)]
+    ordered = sorted(known)
+    overlapping = [
+        later
+        for earlier, later in pairwise(ordered)
+        if earlier.partition == later.partition and later.first < (earlier.end or 0)
+    ]
+    return [
+        *_objection("I3: gaps over what the log still holds", held),
+        *_objection("I3: rows or dead letters in a gap", [place for place in stored if _is_in_a_gap(place, known)]),
+        *_objection("I3: gaps that overlap", overlapping),
     ]
 
 
@@ -172,6 +192,12 @@ def _is_repeated(record: LogRecord, row: StoredRow, values: dict[Place, bytes | 
     """Whether the row's own record, or the ledger where that is gone, has the same bytes."""
     entry = evidence.ledger.get(row.event_id)
     return record.value == values.get(row.place, entry.value if entry else None)
+
+
+def _is_in_a_gap(place: Place, gaps: Iterable[LogGap]) -> bool:
+    return any(
+        gap.partition == (place.topic, place.partition) and gap.first <= place.offset < (gap.end or 0) for gap in gaps
+    )
 
 
 def _dead_events(evidence: Evidence) -> set[UUID]:

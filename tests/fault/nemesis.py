@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from fault.arena import APPLICATION_NAME, Arena
 from fault.processes import ConsumerProcess
-from fault.stack import kill_backend
+from fault.stack import FaultServer, kill_backend
 from support.databases import connect
 
 Kind = Literal[
@@ -41,6 +41,9 @@ Kind = Literal[
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+_ON_SERVER = frozenset(
+    f"{server}_{what}" for server in ("kafka", "postgres") for what in ("kill9", "restart", "freeze")
+)
 _NEEDS_OWN_SERVER = frozenset({"postgres_kill9", "postgres_restart", "postgres_freeze", "backend_kill9"})
 
 _LANES: tuple[tuple[Kind, ...], ...] = (
@@ -124,33 +127,22 @@ class Nemesis:
             await asyncio.sleep(started + fault.at_s - asyncio.get_running_loop().time())
             self.happened.append(fault.kind)
             act: Callable[[Fault], Coroutine[Any, Any, None]] = getattr(self, f"_{fault.kind}", self._on_proxy)
-            await act(fault)
+            await (self._on_server if fault.kind in _ON_SERVER else act)(fault)
 
-    async def _kafka_kill9(self, fault: Fault) -> None:
-        self._arena.stack.kafka.kill9()
-        await asyncio.sleep(fault.duration_s)
-        await self._arena.stack.kafka.start()
-
-    async def _kafka_restart(self, fault: Fault) -> None:
-        await self._arena.stack.kafka.restart()
-
-    async def _kafka_freeze(self, fault: Fault) -> None:
-        self._arena.stack.kafka.stop()
-        await asyncio.sleep(fault.duration_s)
-        self._arena.stack.kafka.cont()
-
-    async def _postgres_kill9(self, fault: Fault) -> None:
-        self._arena.stack.postgres.kill9()
-        await asyncio.sleep(fault.duration_s)
-        await self._arena.stack.postgres.start()
-
-    async def _postgres_restart(self, fault: Fault) -> None:
-        await self._arena.stack.postgres.restart()
-
-    async def _postgres_freeze(self, fault: Fault) -> None:
-        self._arena.stack.postgres.stop()
-        await asyncio.sleep(fault.duration_s)
-        self._arena.stack.postgres.cont()
+    async def _on_server(self, fault: Fault) -> None:
+        name, _, what = fault.kind.partition("_")
+        server: FaultServer = getattr(self._arena.stack, name)
+        match what:
+            case "kill9":
+                server.kill9()
+                await asyncio.sleep(fault.duration_s)
+                await server.start()
+            case "freeze":
+                server.stop()
+                await asyncio.sleep(fault.duration_s)
+                server.cont()
+            case _:
+                await server.restart()
 
     async def _backend_kill9(self, fault: Fault) -> None:
         async with await connect(self._arena.database) as session:

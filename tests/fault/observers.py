@@ -19,6 +19,7 @@ from arc_eval_db.schemas.topics import TopicNames
 from arc_eval_db.settings import KafkaSettings
 from arc_eval_db.writer import TopicPartition
 from fault.evidence import TYPE_OF_TABLE
+from support.conditions import eventually
 from support.databases import connect
 
 _PAUSE_S = 0.2
@@ -44,6 +45,14 @@ class Observer:
             while not task.done():
                 task.cancel()
                 await asyncio.wait({task}, timeout=1)
+
+    async def sees_again(self, *, timeout_s: float = 40.0) -> None:
+        """Wait until it has seen something from here on: one that never does objects to nothing.
+
+        Both servers must answer, so that this can be asked after every run, whatever was away during it.
+        """
+        before = self.looks
+        await eventually(lambda: self.looks > before, f"{type(self).__name__} sees something", timeout_s=timeout_s)
 
     async def _watch(self) -> None:
         while True:

@@ -59,8 +59,8 @@ async def test_killed_broker(arena: Arena) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_broker_killed_again_and_again(arena: Arena) -> None:
-    """F1: twenty bounces."""
-    recoveries = await _bounce(arena, 20, 5)
+    """F1: fifteen bounces."""
+    recoveries = await _bounce(arena, 15, 5)
     print(f"recovery after each bounce, s: {[round(each, 1) for each in recoveries]}")
 
 

@@ -172,7 +172,9 @@ async def test_connection_reset_after_random_bytes(arena: Arena) -> None:
     await arena.check()
 
 
-@pytest.mark.parametrize("fate", [pytest.param("reset", marks=pytest.mark.long), "lose_answer"])
+@pytest.mark.parametrize(
+    "fate", [pytest.param("reset", marks=pytest.mark.long, id="before"), pytest.param("lose_answer", id="after")]
+)
 async def test_connection_reset_at_commit(arena: Arena, fate: Fate) -> None:
     """F8: COMMIT does not arrive, or its answer does not: the stored offset says which."""
     await arena.load(500)

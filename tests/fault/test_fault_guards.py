@@ -14,7 +14,7 @@ import pytest
 from arc_eval_db.consumers import ConsumerSettings, ExactlyOnceSink, Worker
 from arc_eval_db.consumers.handler import ExecutionEventHandler
 from arc_eval_db.consumers.kafka import GroupSource
-from arc_eval_db.database import DatabaseSettings, DatabaseUnavailableError, Session
+from arc_eval_db.database import DatabaseSettings, DatabaseUnavailableError, SchemaMismatchError, Session
 from arc_eval_db.database.errors import translated_errors
 from arc_eval_db.schemas import ids
 from arc_eval_db.schemas.parsing import parse_event
@@ -87,6 +87,57 @@ async def test_an_exception_of_a_lost_connection_is_no_refused_row(
     session.terminate()
     with pytest.raises(DatabaseUnavailableError), translated_errors(session._connection):
         raise error
+
+
+REFUSE_TWICE = """
+CREATE SEQUENCE refusals;
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    -- What a sequence gave is not taken back with the transaction.
+    IF nextval('refusals') <= 2 THEN
+        RAISE EXCEPTION 'as the test wants it' USING ERRCODE = TG_ARGV[0];
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER refuse AFTER INSERT ON tool_usage FOR EACH STATEMENT EXECUTE FUNCTION refuse('{sqlstate}');
+"""
+
+
+@pytest.mark.database
+@pytest.mark.kafka
+@pytest.mark.parametrize(
+    ("sqlstate", "cause"),
+    [
+        ("40001", "TransactionConflictError"),
+        ("55P03", "TransactionConflictError"),
+        ("53200", "BatchTooLargeError"),
+        ("57014", "BatchTooLargeError"),
+    ],
+)
+async def test_what_a_worker_tries_again(
+    kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str, sqlstate: str, cause: str
+) -> None:
+    await session.execute(REFUSE_TWICE.format(sqlstate=sqlstate))
+    await send_events(kafka_settings, [event(TOOL_USED) for _ in range(20)])
+    settings = ConsumerSettings.load(group=group, poll_timeout_s=0.1, retry_backoff_s_max=0.1)
+    worker = Worker(kafka_settings, database, settings, until_caught_up=True)
+    report = await asyncio.wait_for(worker.run(), 60)
+    assert (report.inserted, report.dead_letters) == (20, 0)
+    assert worker.metrics.value("arc_eval_consumer_retries_total", cause=cause) == 2
+    assert worker.metrics.value("arc_eval_consumer_retries_total", cause="DatabaseUnavailableError") == 0
+
+
+@pytest.mark.database
+@pytest.mark.kafka
+async def test_a_right_that_is_missing_stops_a_worker(
+    kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
+) -> None:
+    await session.execute(REFUSE_TWICE.format(sqlstate="42501"))
+    await send_events(kafka_settings, [event(TOOL_USED)])
+    worker = Worker(kafka_settings, database, ConsumerSettings.load(group=group), until_caught_up=True)
+    with pytest.raises(SchemaMismatchError, match="42501"):
+        await asyncio.wait_for(worker.run(), 60)
+    assert await session.fetch_value("SELECT count(*) FROM dead_letters") == 0
 
 
 @pytest.mark.database

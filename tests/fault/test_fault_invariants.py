@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from arc_eval_db.consumers.kafka import TopicsAdmin
 from arc_eval_db.consumers.settings import ConsumerSettings
@@ -16,10 +17,11 @@ from arc_eval_db.database import DatabaseSettings, Session
 from arc_eval_db.migrations import Edition
 from arc_eval_db.schemas.topics import TopicNames
 from arc_eval_db.settings import KafkaSettings
-from fault.evidence import Evidence, Place, collect, install_audit, read_database
-from fault.invariants import no_marker_in, violations
+from arc_eval_db.writer import TopicPartition
+from fault.evidence import Evidence, LogGap, Place, StoredDeadLetter, collect, install_audit, read_database
+from fault.invariants import gaps_are_of_what_is_gone, no_marker_in, violations
 from fault.ledger import read_ledgers
-from fault.observers import RowReader
+from fault.observers import CommitReader, Observer, RowReader
 from fault.producers import LoadProducer
 from support.databases import connect, temporary_database
 from support.servers import Servers
@@ -33,6 +35,10 @@ GROUP = "fault-checker"
 ADD_A_ROW = """
 INSERT INTO outcomes SELECT (jsonb_populate_record(o, jsonb_build_object(
     'event_id', gen_random_uuid(), 'log_offset', 999999))).* FROM outcomes AS o LIMIT 1
+"""
+ADD_A_GAP = """
+INSERT INTO log_gaps (consumer_group, topic, partition, first_offset, end_offset, reason, consumer_version)
+SELECT consumer_group, topic, partition, next_offset, next_offset + 1, 'retention', '1' FROM consumer_offsets LIMIT 1
 """
 ADD_A_DEAD_LETTER = """
 INSERT INTO dead_letters (topic, log_partition, log_offset, log_timestamp, reason, error_class, detail, event_id,
@@ -120,6 +126,7 @@ async def test_a_run_that_went_well(run: Run) -> None:
             {"I2"},
         ),
         ("DELETE FROM consumer_offsets", {"I3"}),
+        (ADD_A_GAP, {"I3"}),
     ],
     ids=[
         "a deleted row",
@@ -131,6 +138,7 @@ async def test_a_run_that_went_well(run: Run) -> None:
         "an offset moved back",
         "a dead letter besides",
         "no offsets",
+        "a gap of nothing",
     ],
 )
 async def test_objects_to(run: Run, statement: str, objections: set[str]) -> None:
@@ -162,6 +170,63 @@ async def test_a_reader_objects_to_half_a_batch(run: Run, reader: RowReader) -> 
     await run.session.execute("UPDATE consumer_offsets SET next_offset = 3 WHERE next_offset > 3")
     await reader._look(run.session)
     assert names(reader.objections) == {"I3"}
+
+
+async def test_objects_to_a_commit_that_is_ahead(
+    servers: Servers, healthy: tuple[DatabaseSettings, Evidence], run: Run
+) -> None:
+    """The worker told Kafka where it stands; the database then goes back behind that."""
+    kafka = KafkaSettings(bootstrap_servers=servers.kafka_bootstrap_servers, topic_prefix=PREFIX)
+    reader = CommitReader(kafka, healthy[0], GROUP)
+    admin = AIOKafkaAdminClient(**kafka.client_options())
+    await admin.start()
+    try:
+        await reader._look(admin, run.session)
+        assert reader.objections == set()
+        await run.session.execute("UPDATE consumer_offsets SET next_offset = next_offset - 1 WHERE next_offset > 0")
+        await reader._look(admin, run.session)
+    finally:
+        await admin.close()
+    assert names(reader.objections) == {"I7"}
+    assert len(reader.objections) == len(run.evidence.next_offsets)
+
+
+class Blind(Observer):
+    """Its server never answers."""
+
+    async def _with_clients(self) -> None:
+        raise OSError
+
+
+async def test_an_observer_that_sees_nothing_does_not_pass_for_a_content_one() -> None:
+    blind = Blind()
+    async with blind.watching():
+        with pytest.raises(AssertionError, match="Blind sees something"):
+            await blind.sees_again(timeout_s=0.5)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "dead_letters", "objections"),
+    [
+        ([(2, 5)], [], 0),
+        ([(2, 3), (3, 5)], [1], 0),
+        ([(2, None)], [3], 0),
+        ([(2, 6)], [], 1),
+        ([(2, 5)], [4], 1),
+        ([(2, 4), (3, 5)], [], 1),
+    ],
+    ids=["exact", "two", "a topic made anew", "too long", "not lost", "twice"],
+)
+def test_gaps_are_of_what_the_log_no_longer_holds(
+    gaps: list[tuple[int, int | None]], dead_letters: list[int], objections: int
+) -> None:
+    partition = TopicPartition("t", 0)
+    evidence = Evidence(
+        log_starts={partition: 5},
+        gaps=[LogGap(partition, *gap) for gap in gaps],
+        dead_letters=[StoredDeadLetter(Place("t", 0, offset), None, "") for offset in dead_letters],
+    )
+    assert len(gaps_are_of_what_is_gone(evidence)) == objections
 
 
 async def test_objects_to_an_offset_that_has_forgotten_where_it_stood(run: Run) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from fault.mutations import runner
 from fault.mutations.__main__ import main
 from fault.mutations.guards import MUTATIONS
 from fault.mutations.mutation import Mutation, MutationError
-from fault.mutations.runner import FOLDERS, ROOT, Finding, Result, Workshop
+from fault.mutations.runner import FOLDERS, ROOT, Finding, Result, TestRun, Workshop
 from fault.mutations.table import BEGIN, END, as_markdown, line_of, write_docs
 
 LIMITS = "schemas/arc_eval_db/schemas/limits.py"
@@ -108,6 +109,36 @@ def test_a_module_that_is_not_the_copys_is_broken(workshop: Workshop) -> None:
     finding = workshop.prove(entry)
     assert finding.result is Result.BROKEN
     assert "OSError: not here" in finding.detail
+
+
+HANGS_ONCE = """
+import threading
+from pathlib import Path
+
+def test_it():
+    seen = Path(__file__).with_suffix(".seen")
+    is_first = not seen.exists()
+    seen.touch()
+    if is_first:
+        threading.Event().wait()
+"""
+
+
+def test_a_hang_counts_only_when_it_comes_again(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a slow machine would make a proof."""
+    monkeypatch.setattr(runner, "_TEST_TIMEOUT_S", 1)
+    (workshop._root / "tests" / "test_hangs_once.py").write_text(HANGS_ONCE)
+    assert workshop.prove(mutation(test="hangs_once")).result is Result.SURVIVED
+    hangs_always = "import threading\n\ndef test_it():\n    threading.Event().wait()\n"
+    (workshop._root / "tests" / "test_hangs.py").write_text(hangs_always)
+    assert workshop.prove(mutation(test="hangs")).result is Result.HANGS
+
+
+def test_a_run_that_was_ended_proves_nothing_of_another_module(workshop: Workshop) -> None:
+    foreign = TestRun("/elsewhere/limits.py", [], timed_out=True, output="")
+    assert workshop._judge(mutation(), foreign, 1.0).result is Result.BROKEN
+    unknown = TestRun(None, [], timed_out=True, output="")
+    assert workshop._judge(mutation(), unknown, 1.0).result is Result.HANGS
 
 
 def test_every_entry_fits_the_code() -> None:

@@ -51,10 +51,10 @@ async def test_killed_at_each_place(arena: Arena) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("place", PLACES)
 async def test_killed_at_random_passings(arena: Arena, place: Place) -> None:
-    """F11: twenty-five deaths at one place, at the first to the fourth passing."""
+    """F11: eight deaths at one place, at the first to the fourth passing."""
     chance = random.Random(place)
-    await arena.load(12_000)
-    for _ in range(25):
+    await arena.load(4_000)
+    for _ in range(8):
         await _killed_at(arena, place, chance.randint(1, 4))
     await arena.consume(wait=False)
     await arena.check()
@@ -83,7 +83,9 @@ async def test_sigterm_under_load(arena: Arena) -> None:
 async def _storm(arena: Arena, changes: int, consumers_max: int) -> None:
     producer = arena.producer(events_per_s=200)
     producer.start()
-    # Batches take so long that a rebalance comes in between.
+    # One has a batch in hand all the time, stays in the group, and cannot know that others write the same.
+    holder = await arena.consume(FailPoint("after_fetch", "hold", 2), consumer_batch_records_max=BATCH)
+    await holder.reached("after_fetch")
     arena.database_proxy.slow(0.02)
     chance = random.Random(13)
     members: list[ConsumerProcess] = []
@@ -93,8 +95,9 @@ async def _storm(arena: Arena, changes: int, consumers_max: int) -> None:
         else:
             members.pop(chance.randrange(len(members))).term()
         await asyncio.sleep(chance.uniform(0, 1))
-    assert await arena.stored() > 0, "nothing moved during the storm"
+    assert holder.runs
     await arena.heal()
+    await holder.logged("batch_fenced")
     await arena.check(timeout_s=60)
 
 
@@ -102,8 +105,7 @@ async def _storm(arena: Arena, changes: int, consumers_max: int) -> None:
 @pytest.mark.timeout(600)
 async def test_rebalance_storm(arena: Arena) -> None:
     """F13: consumers come and go, up to six; being fenced is normal, and ends nobody."""
-    await _storm(arena, 60, 6)
-    assert sum(len(consumer.log("batch_fenced")) for consumer in arena.consumers) > 0
+    await _storm(arena, 24, 5)
 
 
 async def _zombie(arena: Arena, place: Place) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from uuid import UUID
 
 import orjson
@@ -33,6 +34,11 @@ CLOSE_TIMEOUT_S = 2.0
 # How long before its death an event was emitted that may be missing: some milliseconds, and what a thread may have to
 # wait for a core here.
 LAST_MOMENTS_S = 2.0
+
+# Most lose no more than what is being gathered (5 ms) and written when the end comes. A second of lingering would show
+# here, though not above. Only those that live for long enough can lose so much.
+MEDIAN_LAST_MOMENTS_S = 0.25
+EVENTS_OF_A_LONG_LIFE = 1000
 
 CUT_OFF = """
 import time
@@ -260,7 +266,9 @@ async def test_sandboxes_killed_at_random_moments_lose_no_more_than_these(
                         **environment(kafka_settings, None if number % 2 else "127.0.0.1:1"),
                         "ARC_EVAL_SPOOL_DIR": str(spool),
                     },
-                    chance.choice((1, 2, chance.randrange(3, 50), chance.randrange(50, 600))),
+                    chance.choice((1, 2, chance.randrange(3, 50), chance.randrange(50, 600)))
+                    if number < 4
+                    else chance.randrange(EVENTS_OF_A_LONG_LIFE, 2 * EVENTS_OF_A_LONG_LIFE),
                 )
             )
             for number in range(10)
@@ -287,6 +295,8 @@ async def test_sandboxes_killed_at_random_moments_lose_no_more_than_these(
     await consume(kafka_settings, database, group)
 
     arrived = await stored(session)
+    losses_s: list[float] = []
+    losses_of_long_lives_s: list[float] = []
     for execution_id, ledger in ledgers.items():
         by_sequence = arrived.get(execution_id, {})
         before = set(delivered.get(execution_id, {}).values())
@@ -296,9 +306,13 @@ async def test_sandboxes_killed_at_random_moments_lose_no_more_than_these(
         ids = [event_id for event_id, _, _ in ledger]
         assert ids[:last] == [by_sequence[number] for number in range(1, last + 1)][: len(ids)]
         missing_s = [ledger[-1][2] - at for _, _, at in ledger[last:]]
-        assert max(missing_s, default=0) < LAST_MOMENTS_S
+        losses_s.append(max(missing_s, default=0))
+        if len(ledger) >= EVENTS_OF_A_LONG_LIFE:
+            losses_of_long_lives_s.append(losses_s[-1])
         if by_sequence:
             await check_reads_as_abandoned(session, execution_id, last)
+    assert max(losses_s) < LAST_MOMENTS_S, losses_s
+    assert median(losses_of_long_lives_s) < MEDIAN_LAST_MOMENTS_S, losses_s
     assert sum(map(bool, arrived.values())) >= 5, "most lived long enough to leave something"
     assert await session.fetch_value("SELECT count(*) FROM outcomes") == 0
 

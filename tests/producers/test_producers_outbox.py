@@ -252,6 +252,24 @@ def test_evicted_records_come_back_in_parts() -> None:
     assert (outbox.sent, outbox.spooled, outbox.wait_settled(0)) == (3, 0, True)
 
 
+def test_what_was_overtaken_in_the_spool_is_still_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    outbox = Outbox(9, ALL)
+    segment: Any = object.__new__(Segment)
+    fill(outbox, "a")
+
+    def overtake(is_over: Callable[[], bool], timeout: float) -> bool:
+        fill(outbox, "B")
+        first, second = take(outbox, queue=Queue.LIFECYCLE), take(outbox)
+        outbox.put_in_spool(first, place(0, 10, segment))
+        outbox.put_in_spool(second, place(10, 20, segment))
+        outbox.evict(first, into=None)
+        outbox.evict(second, into=first)
+        return is_over()
+
+    monkeypatch.setattr(outbox._changed, "wait_for", overtake)
+    assert not outbox.wait_settled(0)
+
+
 def test_nobody_waits_for_the_spool_when_nothing_is_sent_any_more() -> None:
     outbox = Outbox(9, ALL)
     fill(outbox, "a")

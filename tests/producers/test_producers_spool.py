@@ -144,6 +144,18 @@ def test_the_directory_is_synchronised_when_a_file_is_made(tmp_path: Path, monke
     assert asked == [tmp_path]
 
 
+def test_the_directories_above_are_synchronised_when_they_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr(spool_segments, "synchronise_directory", asked.append)
+    directory = tmp_path / "new" / "spool"
+    Segment(directory).close()
+    assert asked == [tmp_path, tmp_path / "new", directory]
+    Segment(directory).close()
+    assert asked[3:] == [directory]
+
+
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     segment = Segment(tmp_path)
     place = segment.append(to_lines(RECORDS[:2]))

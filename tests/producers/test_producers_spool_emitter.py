@@ -216,6 +216,73 @@ async def test_what_cannot_be_read_back_stays_for_people(
     assert [path.name for path in directory.iterdir()] == [damaged.name]
 
 
+@pytest.mark.usefixtures("small_batches")
+@pytest.mark.parametrize("way", ["fails", "hangs"])
+async def test_what_the_disk_does_not_give_back_at_once_is_sent_later(
+    way: str,
+    transport: FakeTransport,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(spool, "_BACKOFF_S_MIN", 0.01)
+    monkeypatch.setattr(spool, "_READ_TIMEOUT_S", 0.05)
+    answered = threading.Event()
+    read, asked = Segment.read, 0
+
+    def read_later(self: Segment, *arguments: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked == 1 and way == "fails":
+            raise OSError(errno.EIO, "Input/output error")
+        if asked == 1:
+            answered.wait(60)
+        return read(self, *arguments)
+
+    monkeypatch.setattr(Segment, "read", read_later)
+    transport.fail("send", *[AWAY] * 1_000_000)
+    emitter = opened(transport, directory)
+    emitted = emit(emitter, 200)
+    await eventually(lambda: emitter.flush(0).spooled == 200, "the spool has them")
+    transport.errors["send"].clear()
+    await eventually(lambda: len(said(caplog, "cannot be read back for now")) == 1, "it is said once")
+    answered.set()
+    delivery = emitter.flush(timeout=30)
+    assert (delivery.sent, delivery.spooled, delivery.complete) == (200, 0, True)
+    assert sorted(ids_of(transport.records)) == sorted(emitted)
+    emitter.close(timeout=30)
+    assert list(directory.iterdir()) == []
+
+
+@pytest.mark.usefixtures("small_batches")
+async def test_a_file_that_is_never_given_back_holds_up_no_other(
+    transport: FakeTransport, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "_BACKOFF_S_MIN", 0.01)
+    monkeypatch.setattr(spool, "_BACKOFF_S_MAX", 0.02)
+    transport.fail("send", *[AWAY] * 1_000_000)
+    emitter = opened(transport, directory)
+    emitted = emit(emitter, 200)
+    await eventually(lambda: emitter.flush(0).spooled == 200, "the spool has them")
+    bad = min(directory.iterdir())
+    read = Segment.read
+
+    def read_or_fail(self: Segment, *arguments: Any) -> Any:
+        if self.path == bad:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(self, *arguments)
+
+    monkeypatch.setattr(Segment, "read", read_or_fail)
+    transport.errors["send"].clear()
+    emitted += emit(emitter, 20)
+    await eventually(lambda: list(directory.iterdir()) in ([bad], [bad, max(directory.iterdir())]), "others are sent")
+    left = in_spool(directory)
+    delivery = emitter.close(timeout=0.5)
+    assert 0 < delivery.spooled < 100
+    assert (delivery.sent, delivery.dropped) == (220 - delivery.spooled, {})
+    assert set(ids_of(transport.records)) | set(left) == set(emitted)
+
+
 async def test_the_last_eighth_is_for_lifecycle_events(
     transport: FakeTransport, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,6 +358,22 @@ def test_a_dead_disk_and_a_dead_broker_do_not_hold_up_the_end(
         delivery = emitter.close(timeout=0.5)
         assert time.monotonic() - started < 2
         assert (delivery.spooled, delivery.dropped) == (0, {"undelivered": 20})
+    finally:
+        answered.set()
+
+
+async def test_a_disk_that_hangs_at_the_last_append_does_not_keep_the_thread(
+    transport: FakeTransport, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = blocked(monkeypatch)
+    monkeypatch.setattr(spool, "_WRITE_TIMEOUT_S", 30)
+    try:
+        emitter = opened(transport, directory)
+        emit(emitter, 20)
+        await eventually(lambda: any(path.stat().st_size for path in directory.glob("*")), "it is being appended")
+        assert emitter._sender is not None
+        assert emitter._sender.stop(4)
+        assert emitter.close(timeout=0).dropped == {"undelivered": 20}
     finally:
         answered.set()
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import errno
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -175,6 +178,68 @@ async def test_a_damaged_segment_is_sent_as_far_as_it_can_be_read_and_kept(
     assert kept.read_bytes() == text
     assert list(tmp_path.iterdir()) == [kept]
     assert (await push(tmp_path, transport)).segments == 0
+
+
+async def test_directories_below_are_pushed_too(tmp_path: Path, transport: FakeTransport) -> None:
+    """One for each sandbox, and in the order of the segments' names."""
+    first, second, third = records(3), records(4), records(5)
+    dead_segment(tmp_path / "b" / "deeper", first)
+    dead_segment(tmp_path / "a", second)
+    dead_segment(tmp_path / "b.spool", third)
+    assert [len(state.content.records) for state in list_segments(tmp_path)] == [3, 4, 5]
+    report = await push(tmp_path, transport)
+    assert (report.segments, report.events, report.unreadable) == (3, 12, {})
+    assert transport.records == first + second + third
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
+async def test_what_cannot_be_read_holds_up_no_other(
+    tmp_path: Path, transport: FakeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused, loop, locked = dead_segment(tmp_path, records(2)), tmp_path / "0.spool", tmp_path / "locked"
+    loop.symlink_to(loop)
+    dead_segment(locked, records(2))
+    dead_segment(tmp_path, records(3))
+    # Tests may be run by somebody whom no mode stops.
+    monkeypatch.setattr(os, "scandir", refusing(os.scandir, locked))
+    monkeypatch.setattr(os, "listdir", refusing(os.listdir, locked))
+    monkeypatch.setattr(os, "open", refusing(os.open, refused))
+    expected = {loop: "Too many levels of symbolic links", refused: "Permission denied", locked: "Permission denied"}
+    states = list_segments(tmp_path)
+    assert {state.path: state.error for state in states if state.error} == expected
+    report = await push(tmp_path, transport)
+    assert (report.segments, report.events, report.unreadable) == (1, 3, expected)
+    assert refused.exists()
+
+
+async def test_what_cannot_be_deleted_is_reported(
+    tmp_path: Path, transport: FakeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = dead_segment(tmp_path, records(2))
+    dead_segment(tmp_path, records(3))
+    monkeypatch.setattr(Path, "unlink", refusing(Path.unlink, kept))
+    report = await push(tmp_path, transport)
+    assert (report.segments, report.unreadable) == (1, {kept: "Permission denied"})
+    assert list(tmp_path.iterdir()) == [kept]
+
+
+async def test_an_error_of_the_transport_is_not_the_segments(tmp_path: Path, transport: FakeTransport) -> None:
+    path = dead_segment(tmp_path, records(2))
+    transport.fail("send", ConnectionResetError("gone"))
+    with pytest.raises(TransportError, match="gone; nothing was sent"):
+        await push(tmp_path, transport)
+    assert path.exists()
+
+
+def refusing(call: Callable[..., Any], refused: Path) -> Callable[..., Any]:
+    """The call, which may not be made for one path."""
+
+    def call_or_refuse(path: Any, *arguments: Any, **named: Any) -> Any:
+        if Path(path) == refused:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return call(path, *arguments, **named)
+
+    return call_or_refuse
 
 
 async def test_refused_events_are_kept_for_people(tmp_path: Path, transport: FakeTransport) -> None:

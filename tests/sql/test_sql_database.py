@@ -49,7 +49,7 @@ async def table(session: Session) -> str:
         ("SELECT * FROM no_such_table", SchemaMismatchError),
         ("SELECT no_such_column FROM things", SchemaMismatchError),
         ("SET ROLE no_such_role", RowRefusedError),
-        ("SET statement_timeout = 1; SELECT pg_sleep(1)", TransactionConflictError),
+        ("SET statement_timeout = 1; SELECT pg_sleep(1)", BatchTooLargeError),
         ("SET default_transaction_read_only = on; INSERT INTO things (id) VALUES (1)", DatabaseUnavailableError),
     ],
 )
@@ -88,7 +88,7 @@ async def test_errors_are_told_apart_by_their_sqlstate(
         ("54000", RowRefusedError),
         ("54001", RowRefusedError),
         ("55P03", TransactionConflictError),
-        ("57014", TransactionConflictError),
+        ("57014", BatchTooLargeError),
         ("57P01", DatabaseUnavailableError),
         ("57P03", DatabaseUnavailableError),
         ("XX000", DatabaseUnavailableError),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
 from arc_eval_db import sql as sql_files
-from arc_eval_db.database import DatabaseSettings, Session
+from arc_eval_db.database import DatabaseSettings, SchemaMismatchError, Session
 from arc_eval_db.errors import FatalError
 from arc_eval_db.migrations import (
     Edition,
@@ -21,6 +22,9 @@ from arc_eval_db.migrations import files as migration_files
 from arc_eval_db.migrations.files import MigrationFileError
 from arc_eval_db.migrations.runner import MigrationDriftError, MigrationLockedError, SchemaOutdatedError
 from arc_eval_db.migrations.snapshot import expected_schema
+from arc_eval_db.schemas.refusals import RefusalReason
+from arc_eval_db.writer import DeadLetter, OffsetRange, OffsetStore, TopicPartition, insert_dead_letters
+from support.conditions import eventually
 from support.databases import connect
 
 pytestmark = pytest.mark.database
@@ -204,6 +208,55 @@ async def test_what_only_takes_away_is_not_required(empty_database: DatabaseSett
             " ON CONFLICT (topic, log_partition, log_offset) DO NOTHING"
         )
         await session.execute("UPDATE consumer_offsets SET next_offset = 2, updated_at = now() WHERE topic = 't'")
+
+
+def letter_at(time: datetime) -> DeadLetter:
+    return DeadLetter(TopicPartition("t", 0), 5, time, RefusalReason.INVALID_DATA, "E", "d", None, b"v", ())
+
+
+async def test_where_the_older_key_stands_a_letter_of_a_recreated_topic_names_the_next_step(
+    empty_database: DatabaseSettings,
+) -> None:
+    async with await connect(empty_database) as session:
+        await Migrator(session).up(REQUIRED[-1])
+        old, new = letter_at(datetime(2026, 1, 1, tzinfo=UTC)), letter_at(datetime(2026, 1, 2, tzinfo=UTC))
+        for _ in range(2):
+            async with session.transaction():
+                await insert_dead_letters(session, [old], group="g", version="1")
+        with pytest.raises(SchemaMismatchError, match="run: arc-eval-db migrate up"):
+            async with session.transaction():
+                await insert_dead_letters(session, [new], group="g", version="1")
+        await Migrator(session).up()
+        async with session.transaction():
+            await insert_dead_letters(session, [new], group="g", version="1")
+        assert await session.fetch_value("SELECT count(*) FROM dead_letters") == 2
+
+
+async def test_the_way_back_takes_its_locks_in_the_workers_order(database: DatabaseSettings) -> None:
+    """A worker adds dead letters and then moves its offsets; the other way round the two would wait for each other."""
+    async with await connect(database) as worker, await connect(database) as other:
+        await Migrator(other).down(8)
+        await OffsetStore("g").start_at(worker, {TopicPartition("t", 0): 0})
+        async with worker.transaction():
+            await insert_dead_letters(worker, [letter_at(datetime.now(UTC))], group="g", version="1")
+            going_back = asyncio.create_task(Migrator(other).down(7))
+            await eventually_waits(worker)
+            await OffsetStore("g").advance(worker, {TopicPartition("t", 0): OffsetRange(0, 6)})
+        await going_back
+        assert await worker.fetch_value("SELECT next_offset FROM consumer_offsets") == 6
+
+
+async def eventually_waits(session: Session) -> None:
+    """Until another session waits for a lock that `session` holds."""
+
+    async def is_waiting() -> bool:
+        return bool(
+            await session.fetch_value(
+                "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+            )
+        )
+
+    await eventually(is_waiting, "another session waits")
 
 
 async def test_letters_of_a_recreated_topic_outlive_the_way_back(session: Session) -> None:

@@ -204,6 +204,31 @@ async def test_events_from_outside_are_not_counted(session: Session) -> None:
     assert await completeness(session, subject) == (6, 5, 0, 0, 1, False)
 
 
+async def test_refused_events_from_outside_are_not_counted(session: Session) -> None:
+    """Their sequence is looked for in bytes that need not be an event, nor text."""
+    subject = ids.uuid7()
+    await write(session, *counted(subject, last_sequence=10))
+    outside = event(FAILURE_RECORDED, subject=subject, sequence="0000000000")
+    values = [
+        orjson.dumps(outside),
+        orjson.dumps({**outside, "sequence": "0000000001"}),
+        orjson.dumps({**outside, "sequence": "10000000000"}),
+        b'\xff\x00\\"sequence',
+        b"",
+        None,
+    ]
+    for offset, value in enumerate(values):
+        await session.execute(
+            "INSERT INTO dead_letters (topic, log_partition, log_offset, log_timestamp, reason, error_class, detail,"
+            " key, value, headers, consumer_group, consumer_version)"
+            " VALUES ('t', 0, $1, now(), 'r', 'e', 'd', $2, $3, '[]', 'g', 'v')",
+            offset,
+            str(subject).encode(),
+            value,
+        )
+    assert await completeness(session, subject) == (10, 5, 5, 0, 0, True)
+
+
 async def test_an_event_that_was_also_refused_counts_once(session: Session) -> None:
     subject = ids.uuid7()
     events = counted(subject, last_sequence=6)

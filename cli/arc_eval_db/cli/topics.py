@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+
 import click
 
 from arc_eval_db.cli.main import EXIT_FOUND
@@ -20,7 +23,7 @@ from arc_eval_db.database import Session
 from arc_eval_db.errors import FatalError
 from arc_eval_db.migrations import require_current_schema
 from arc_eval_db.schemas.topics import DEFAULT_PARTITIONS
-from arc_eval_db.writer import OffsetStore
+from arc_eval_db.writer import OffsetStore, TopicPartition
 
 
 @click.group()
@@ -100,8 +103,9 @@ def _state(state: TopicState) -> str:
 def accept(topic: str, group: str, yes: bool, as_json: bool) -> None:
     """Let a group begin a topic again that was deleted and made anew, or cut short.
 
-    Shows where the group stands and what the log holds. What was left in the old topic is lost: a row of log_gaps says
-    so. Workers that run take the partitions up by themselves, within a minute.
+    Shows where the group stands and what the log holds. Partitions whose log is the one that was read stay as they are.
+    What was left in the old log of the others is lost: a row of log_gaps says so. Workers that run take them up by
+    themselves, within a minute.
     """
     offsets = OffsetStore(group)
     partitions = run_async(_look_at(topic, offsets))
@@ -113,28 +117,29 @@ def accept(topic: str, group: str, yes: bool, as_json: bool) -> None:
                 item.bounds and item.bounds.start,
                 item.bounds and item.bounds.end,
                 _finding(item),
+                "begins again" if item.changes else "stays",
             )
             for item in partitions
         ]
-        print_table(f"{topic}, group {group}", ("partition", "next offset", "log start", "log end", "the log is"), rows)
-    changes = any(item.changes for item in partitions)
-    if changes:
+        columns = ("partition", "next offset", "log start", "log end", "the log is", "the group")
+        print_table(f"{topic}, group {group}", columns, rows)
+    accepted: list[TopicPartition] = []
+    if changes := [item.partition for item in partitions if item.changes]:
         if not yes:
-            click.confirm("Begin the topic again? What was left in the old one is lost.", abort=True, err=True)
-        run_async(_accept(offsets, partitions))
+            question = f"Begin {_numbers(changes)} again? What was left in the old log is lost."
+            click.confirm(question, abort=True, err=True)
+        accepted = run_async(_accept(offsets, partitions))
     if as_json:
-        print_json({"topic": topic, "group": group, "partitions": [_accepted_fields(item) for item in partitions]})
-    elif changes:
-        click.echo("accepted: the group begins at the log's start")
+        fields = [_accepted_fields(item, item.partition in accepted) for item in partitions]
+        print_json({"topic": topic, "group": group, "partitions": fields})
+    elif accepted:
+        click.echo(f"accepted: {_numbers(accepted)}: the group begins at the log's start")
     else:
-        click.echo("nothing to accept: the group stands at the log's start")
+        click.echo("nothing to accept: nothing speaks for another log than the one that was read; nothing was changed")
 
 
 async def _look_at(topic: str, offsets: OffsetStore) -> list[AcceptedPartition]:
-    async with (
-        LogReader(kafka_settings(), client_id="arc-eval-db-accept") as reader,
-        await Session.connect(database_settings(), application_name="arc-eval-db topics accept") as session,
-    ):
+    async with _connected() as (reader, session):
         await require_current_schema(session)
         partitions = await look_at_topic(reader, session, offsets, topic)
     if not partitions:
@@ -142,9 +147,22 @@ async def _look_at(topic: str, offsets: OffsetStore) -> list[AcceptedPartition]:
     return partitions
 
 
-async def _accept(offsets: OffsetStore, partitions: list[AcceptedPartition]) -> None:
-    async with await Session.connect(database_settings(), application_name="arc-eval-db topics accept") as session:
-        await accept_topic(session, offsets, partitions)
+async def _accept(offsets: OffsetStore, partitions: list[AcceptedPartition]) -> list[TopicPartition]:
+    async with _connected() as (reader, session):
+        return await accept_topic(reader, session, offsets, partitions)
+
+
+@contextlib.asynccontextmanager
+async def _connected() -> AsyncIterator[tuple[LogReader, Session]]:
+    async with (
+        LogReader(kafka_settings(), client_id="arc-eval-db-accept") as reader,
+        await Session.connect(database_settings(), application_name="arc-eval-db topics accept") as session,
+    ):
+        yield reader, session
+
+
+def _numbers(partitions: Sequence[TopicPartition]) -> str:
+    return f"partition {', '.join(str(partition.partition) for partition in partitions)}"
 
 
 def _finding(item: AcceptedPartition) -> str:
@@ -152,15 +170,15 @@ def _finding(item: AcceptedPartition) -> str:
         return "gone"
     if item.finding is not None:
         return f"another one ({item.finding})"
-    return "the same, as far as can be seen"
+    return "the same" if item.is_recognised else "the same, as far as can be seen"
 
 
-def _accepted_fields(item: AcceptedPartition) -> dict[str, object]:
+def _accepted_fields(item: AcceptedPartition, accepted: bool) -> dict[str, object]:
     return {
         "partition": item.partition.partition,
         "next_offset": item.position.next_offset,
         "log_start": item.bounds and item.bounds.start,
         "log_end": item.bounds and item.bounds.end,
         "finding": item.finding,
-        "accepted": item.changes,
+        "accepted": accepted,
     }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
+from math import ceil
 
+from arc_eval_db.database import Session
 from arc_eval_db.errors import FatalError
-from arc_eval_db.writer import DeadLetter
+from arc_eval_db.writer import DeadLetter, OffsetRange, TopicPartition, count_dead_letters
 
 _REASONS_NAMED_MAX = 3
 
@@ -32,6 +34,37 @@ class DeadLetterLimit:
         self._window_records = window_records
         self._windows: dict[str, deque[tuple[int, int]]] = {}
         """Of each topic the latest batches: how many records, and how many of them were refused."""
+
+    async def recall(self, session: Session, positions: Mapping[TopicPartition, int]) -> None:
+        """Look up the latest records of topics that are new to this worker: started again, it must be no less strict.
+
+        Args:
+            positions: where the worker goes on from.
+        """
+        ranges = {
+            partition: offsets
+            for topic in {partition.topic for partition in positions} - self._windows.keys()
+            for partition, offsets in self._latest(topic, positions).items()
+        }
+        if not ranges:
+            return
+        letters = await count_dead_letters(session, ranges)
+        read: Counter[str] = Counter()
+        for partition, offsets in ranges.items():
+            read[partition.topic] += offsets.end - offsets.first
+        for topic, count in read.items():
+            self._windows[topic] = deque([(count, letters.get(topic, 0))])
+
+    def _latest(self, topic: str, positions: Mapping[TopicPartition, int]) -> dict[TopicPartition, OffsetRange]:
+        """A window of the topic's latest records: the same number of each partition, as far as they go."""
+        offsets = sorted((offset, partition) for partition, offset in positions.items() if partition.topic == topic)
+        left = self._window_records
+        ranges = {}
+        for index, (offset, partition) in enumerate(offsets):
+            count = min(offset, ceil(left / (len(offsets) - index)))
+            ranges[partition] = OffsetRange(offset - count, offset)
+            left -= count
+        return ranges
 
     def check(self, records: Mapping[str, int], letters: Iterable[DeadLetter]) -> None:
         """Judge a batch before it is committed; changes nothing, as the batch may be tried again.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -21,7 +21,8 @@ from arc_eval_db.database import Session
 from arc_eval_db.errors import FatalError
 from arc_eval_db.writer import Anchor, FencedError, OffsetRange, OffsetStore, StoredPosition, TopicPartition
 
-RECHECK_S = 60.0
+RECHECK_S_FIRST = 2.0
+RECHECK_S_MAX = 60.0
 _HASH_BYTES = 16
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("arc_eval_db.consumers")
@@ -43,6 +44,7 @@ class PartitionHaltedError(FatalError):
 @dataclass(frozen=True, slots=True)
 class _Halt:
     reason: HaltReason
+    wait_s: float
     look_again_at: float
     """By the monotonic clock."""
 
@@ -82,7 +84,8 @@ class Positioner:
 
     A partition that the group has never seen begins where its log begins. Where retention was quicker than the group,
     the gap is recorded and jumped. A partition whose log is not the one that the group has read is halted: it stays
-    paused and is looked at again every minute, and the others go on.
+    paused and the others go on. It is looked at again soon, as a log may look shorter for a moment while a broker takes
+    over from another, and then less and less often.
     """
 
     def __init__(
@@ -91,14 +94,16 @@ class Positioner:
         metrics: WorkerMetrics,
         *,
         halt_is_fatal: bool = False,
-        recheck_s: float = RECHECK_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
         Args:
             halt_is_fatal: raise where a partition would be halted.
-            recheck_s: how long a halted partition is left alone.
+            clock: in seconds.
         """
-        self.recheck_s = recheck_s
+        self.recheck_s_max = RECHECK_S_MAX
+        """How long a halted partition is left alone at most."""
+        self._clock = clock
         self._offsets = offsets
         self._metrics = metrics
         self._halt_is_fatal = halt_is_fatal
@@ -118,7 +123,7 @@ class Positioner:
         """
         for lost in self._halted.keys() - set(source.assigned()):
             self._set_halted(lost, None)  # another worker's from now on
-        now = time.monotonic()
+        now = self._clock()
         again = [partition for partition in source.held() if self._is_due(partition, now)]
         if not (partitions := source.unpositioned() + again):
             return {}
@@ -204,7 +209,9 @@ class Positioner:
                 next_step=next_step,
             )
         source.hold({partition: bounds.start})
-        self._set_halted(partition, _Halt(reason, time.monotonic() + self.recheck_s))
+        before = self._halted.get(partition)
+        wait_s = min(before.wait_s * 2 if before else RECHECK_S_FIRST, self.recheck_s_max)
+        self._set_halted(partition, _Halt(reason, wait_s, self._clock() + wait_s))
 
     def _set_halted(self, partition: TopicPartition, halt: _Halt | None) -> None:
         if halt is None:

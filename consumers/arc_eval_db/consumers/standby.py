@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from arc_eval_db.writer import TopicPartition
 
+_PATIENCE_S_MAX = 600.0
+
 Offsets = Mapping[TopicPartition, int]
 
 
@@ -20,8 +22,10 @@ class StandbyCheck:
     def __init__(self, patience_s: float) -> None:
         """
         Args:
-            patience_s: how long the group may be behind and stand still.
+            patience_s: how long the group may be behind and stand still. Where joining anew did not help, as with a
+                halted partition, it is twice as long the next time: each time the others have to pause.
         """
+        self._patience_s_min = patience_s
         self._patience_s = patience_s
         self._since: float | None = None
         self._seen: Offsets | None = None
@@ -39,6 +43,7 @@ class StandbyCheck:
         now = time.monotonic()
         if assigned:
             self._since = self._seen = None
+            self._patience_s = self._patience_s_min
             return False
         if self._since is None:
             self._since = now
@@ -48,4 +53,8 @@ class StandbyCheck:
         before, self._seen = self._seen, await stored()
         if before is None or before != self._seen:
             return False
-        return any(self._seen.get(partition, 0) < end for partition, end in (await ends()).items())
+        if all(self._seen.get(partition, 0) >= end for partition, end in (await ends()).items()):
+            return False
+        self._seen = None
+        self._patience_s = min(2 * self._patience_s, max(self._patience_s_min, _PATIENCE_S_MAX))
+        return True

@@ -76,8 +76,8 @@ class Worker:
         self._handler = ExecutionEventHandler(self._topics)
         self._offsets = OffsetStore(consumer.group)
         self._positioner = Positioner(self._offsets, self.metrics, halt_is_fatal=until_caught_up)
-        limit = DeadLetterLimit(consumer.dead_letter_share_max, consumer.dead_letter_window_records)
-        self._sink = ExactlyOnceSink(self._offsets, limit)
+        self._limit = DeadLetterLimit(consumer.dead_letter_share_max, consumer.dead_letter_window_records)
+        self._sink = ExactlyOnceSink(self._offsets, self._limit)
         self._backoff = Backoff(_BACKOFF_S_MIN, consumer.retry_backoff_s_max, share_min=0.5)
         self._breaker = CircuitBreaker(
             failures_max=1,
@@ -136,6 +136,7 @@ class Worker:
                 return
             except StalledError as error:
                 self.metrics.count("arc_eval_consumer_stalls_total")
+                self._records_max = min(self._records_max, _PROBE_RECORDS_MAX)
                 await self._pause(error, source=None)
             except KafkaUnavailableError as error:
                 await self._pause(error, source=None)
@@ -213,7 +214,9 @@ class Worker:
         """Send newly assigned partitions to where the database says the group stands, and forget lost ones."""
         assigned = set(source.assigned())
         self.metrics.set("arc_eval_consumer_assigned_partitions", len(assigned))
-        positions = self._positions | await self._positioner.position(source, session)
+        new = await self._positioner.position(source, session)
+        await self._limit.recall(session, new)
+        positions = self._positions | new
         readable = assigned - self._positioner.halted.keys()
         self._positions = {partition: offset for partition, offset in positions.items() if partition in readable}
 

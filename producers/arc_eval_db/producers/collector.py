@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
@@ -16,7 +17,7 @@ _BATCHES_IN_MEMORY_MAX = 8
 """Of those that wait to be sent. What is beyond it is kept by the spool alone, and read back when its turn comes."""
 
 _LOOK_AGAIN_S = 0.2
-"""How soon, while there is room neither in memory nor in the spool."""
+"""How soon, while there is room neither in memory nor in the spool, or while nothing can be read back from it."""
 
 
 class Collector:
@@ -72,14 +73,31 @@ class Collector:
         return moved
 
     async def next(self) -> Batch:
-        """The batch to be sent next, in memory. It is the same one until it is settled."""
+        """The batch to be sent next, in memory. It is the same one until it is settled.
+
+        While the disk does not give back what is there alone, what is in memory goes first.
+        """
         while True:
             while not self._backlog:
                 self._filled.clear()
                 await self._filled.wait()
             if self._backlog[0].records is not None:
                 return self._backlog[0]
-            await self._read_back(self._backlog[0])
+            if self._spool.can_be_read:
+                await self._read_back(self._backlog[0])
+            elif not self._bring_forward():
+                self._filled.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._filled.wait(), _LOOK_AGAIN_S)
+
+    def _bring_forward(self) -> bool:
+        """Put the first batch that is in memory before the others; False when there is none."""
+        for batch in self._backlog:
+            if batch.records is not None:
+                self._backlog.remove(batch)
+                self._backlog.appendleft(batch)
+                return True
+        return False
 
     def settle(self, batch: Batch, refused: Collection[int]) -> None:
         """The batch was sent, except the records at the positions `refused`, which never will be."""
@@ -134,7 +152,11 @@ class Collector:
         assert batch.place is not None, "only what is in the spool was evicted"
         found = await self._spool.read(batch.place)
         if found is None:
-            logger.error("%d events stay in the spool: they could not be read back", batch.count)
+            # It is tried again, after the others: they may be in a file that the disk does give back.
+            self._backlog.rotate(-1)
+            return
+        if not found[0]:
+            logger.error("%d events stay in the spool: they could not be read back, for they are damaged", batch.count)
             self._outbox.leave(batch)
             self._backlog.popleft()
             return

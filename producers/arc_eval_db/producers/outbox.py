@@ -198,6 +198,8 @@ class Outbox:
                 assert batch.place is not None, "only what is in the spool is evicted"
                 into.place = into.place.joined_with(batch.place)
                 into.count += batch.count
+                # Lifecycle events may have gone into the spool before what was emitted before them.
+                into.first = min(into.first, batch.first)
                 self._taken.pop(batch, None)
 
     def read_back(self, batch: Batch, records: list[OutgoingRecord], place: SpoolPlace) -> Batch:

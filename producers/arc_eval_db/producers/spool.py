@@ -45,11 +45,33 @@ class Room(Enum):
     NONE = "none"
 
 
+class _Rest:
+    """How long the disk is left alone after it failed: a second, then longer, until it works again. Said once."""
+
+    def __init__(self, consequence: str) -> None:
+        self._consequence = consequence
+        self._next_s = _BACKOFF_S_MIN
+        self._until = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() >= self._until
+
+    def begin(self, reason: str) -> None:
+        level = logging.WARNING if self._next_s == _BACKOFF_S_MIN else logging.DEBUG
+        logger.log(level, "%s: %s", self._consequence, reason)
+        self._until = time.monotonic() + self._next_s
+        self._next_s = min(2 * self._next_s, _BACKOFF_S_MAX)
+
+    def forget(self) -> None:
+        self._next_s = _BACKOFF_S_MIN
+
+
 class Spool:
     """Writes batches to segments, reads them back, and deletes segments whose records were all acknowledged.
 
-    Used on the sender's event loop. No call takes longer than a second or raises: after an error or a time-out the
-    spool is out of order for a while, which is logged once, and events travel without it.
+    Used on the sender's event loop. No call raises, or takes longer than a second (five to read): after an error or a
+    time-out the disk is left alone for a while, which is logged once, and events travel without it.
     """
 
     def __init__(self, directory: Path, bytes_max: int, batch_bytes_max: int) -> None:
@@ -63,19 +85,19 @@ class Spool:
         self._used = 0
         self._written_since_measured = 0
         self._measure_at = 0.0
-        self._backoff_s = _BACKOFF_S_MIN
-        self._retry_at = 0.0
+        self._no_writing = _Rest(f"events go without the spool {directory} for now")
+        self._no_reading = _Rest(f"events in the spool {directory} cannot be read back for now")
         self._stuck: asyncio.Future[Any] | None = None
         self._removals: set[asyncio.Future[None]] = set()
 
     async def room(self) -> Room:
         """What the next batch may consist of."""
-        if time.monotonic() < self._retry_at or self._stuck is not None:
+        if not self._no_writing.is_over or self._stuck is not None:
             return Room.NONE
         room = self._room()
         is_due = time.monotonic() >= self._measure_at and (room is not Room.ALL or not self._measure_at)
         if is_due or self._written_since_measured >= _MEASURE_EVERY_BYTES:
-            used = await self._call(partial(directory_bytes, self._directory), _WRITE_TIMEOUT_S)
+            used = await self._call(partial(directory_bytes, self._directory), _WRITE_TIMEOUT_S, self._no_writing)
             if used is None:
                 return Room.NONE
             self._used, self._written_since_measured = used, 0
@@ -88,7 +110,7 @@ class Spool:
         segment = self._segment
         if segment is not None and segment.size >= self._segment_bytes_max:
             segment = None
-        place = await self._call(partial(self._write, segment, records), _WRITE_TIMEOUT_S)
+        place = await self._call(partial(self._write, segment, records), _WRITE_TIMEOUT_S, self._no_writing)
         if place is None:
             self._seal()
             self._remove_what_is_done()
@@ -99,15 +121,26 @@ class Spool:
         place.segment.unsettled += len(records)
         self._used += place.end - place.start
         self._written_since_measured += place.end - place.start
-        self._backoff_s = _BACKOFF_S_MIN
+        self._no_writing.forget()
         return place
 
+    @property
+    def can_be_read(self) -> bool:
+        """Whether the disk is to be asked: it has not just failed."""
+        return self._no_reading.is_over and self._stuck is None
+
     async def read(self, place: SpoolPlace) -> tuple[list[OutgoingRecord], SpoolPlace] | None:
-        """The first records at a place, about a batch, and where they are; None when they cannot be read."""
-        found = await self._call(partial(place.segment.read, place, self._batch_bytes_max), _READ_TIMEOUT_S)
-        if found is None or not found[0].records or not found[0].is_whole:
+        """The first records at a place, about a batch, and where they are.
+
+        There are no records where they are damaged; None where the disk does not give them, which may pass.
+        """
+        call = partial(place.segment.read, place, self._batch_bytes_max)
+        found = await self._call(call, _READ_TIMEOUT_S, self._no_reading)
+        if found is None:
             return None
-        return found[0].records, found[1]
+        self._no_reading.forget()
+        content, read = found
+        return (content.records if content.is_whole else []), read
 
     def settle(self, place: SpoolPlace, count: int) -> None:
         """So many records there need no spool any more."""
@@ -167,7 +200,7 @@ class Spool:
         self._removals.add(future)
         future.add_done_callback(self._removals.discard)
 
-    async def _call(self, call: Callable[[], T], timeout_s: float) -> T | None:
+    async def _call(self, call: Callable[[], T], timeout_s: float, rest: _Rest) -> T | None:
         try:
             future = start_in_daemon_thread(asyncio.get_running_loop(), call)
             done, _ = await asyncio.wait({future}, timeout=timeout_s)
@@ -175,9 +208,9 @@ class Spool:
                 return future.result()
             self._stuck = future
             future.add_done_callback(self._unstick)
-            self._rest(f"the disk did not answer within {timeout_s:g} s")
+            rest.begin(f"the disk did not answer within {timeout_s:g} s")
         except (OSError, RuntimeError) as error:  # RuntimeError: no more threads
-            self._rest(getattr(error, "strerror", None) or str(error))
+            rest.begin(getattr(error, "strerror", None) or str(error))
         return None
 
     def _unstick(self, future: asyncio.Future[Any]) -> None:
@@ -186,9 +219,3 @@ class Spool:
             future.exception()
         # What was written too late travels without the spool.
         self._remove_what_is_done()
-
-    def _rest(self, reason: str) -> None:
-        level = logging.WARNING if self._backoff_s == _BACKOFF_S_MIN else logging.DEBUG
-        logger.log(level, "events go without the spool %s for now: %s", self._directory, reason)
-        self._retry_at = time.monotonic() + self._backoff_s
-        self._backoff_s = min(2 * self._backoff_s, _BACKOFF_S_MAX)

@@ -33,6 +33,8 @@ class PushReport:
     """Last lines without an end: their writer was killed while it wrote them."""
     in_use: int = 0
     """Segments left alone: a living process holds them, or their file system knows no locks."""
+    unreadable: dict[Path, str] = field(default_factory=dict)
+    """What could not be opened, read or deleted, and why. It is where it was."""
     set_aside: list[Path] = field(default_factory=list)
     """Where segments with damaged lines or refused events are kept, for people to look at."""
 
@@ -45,6 +47,8 @@ class SegmentState:
     size: int
     in_use: bool
     content: SpoolContent
+    error: str | None = None
+    """Why it cannot be opened or read; None when it can."""
 
 
 class ClaimedSegment:
@@ -73,8 +77,15 @@ class ClaimedSegment:
 
 
 def segment_paths(directory: Path) -> list[Path]:
-    """The segments, oldest first."""
-    return sorted(directory.glob(f"*{SUFFIX}"))
+    """The segments in the directory and below it, oldest first; then directories that cannot be listed."""
+    unlistable: list[OSError] = []
+    found = [
+        Path(folder, name)
+        for folder, _, names in os.walk(directory, onerror=unlistable.append)
+        for name in names
+        if name.endswith(SUFFIX)
+    ]
+    return sorted(found, key=lambda path: (path.name, path)) + [Path(error.filename) for error in unlistable]
 
 
 def list_segments(directory: Path) -> list[SegmentState]:
@@ -82,22 +93,32 @@ def list_segments(directory: Path) -> list[SegmentState]:
     states = []
     for path in segment_paths(directory):
         try:
-            descriptor = os.open(path, os.O_RDWR)
+            states.append(_state(path))
         except FileNotFoundError:  # sent or pushed meanwhile
             continue
-        try:
-            text = _read(descriptor)
-            states.append(SegmentState(path, len(text), lock(descriptor) is not True, from_lines(text)))
-        finally:
-            os.close(descriptor)
+        except OSError as error:
+            states.append(SegmentState(path, 0, False, from_lines(b""), _reason(error)))
     return states
+
+
+def _state(path: Path) -> SegmentState:
+    descriptor = _open(path)
+    try:
+        text = _read(descriptor)
+        return SegmentState(path, len(text), lock(descriptor) is not True, from_lines(text))
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
 def claim(path: Path) -> Iterator[ClaimedSegment | None]:
-    """The segment, locked for as long as the block; None where somebody else has it or it is gone."""
+    """The segment, locked for as long as the block; None where somebody else has it or it is gone.
+
+    Raises:
+        OSError: it cannot be opened or read.
+    """
     try:
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = _open(path)
     except FileNotFoundError:
         yield None
         return
@@ -114,6 +135,7 @@ async def push(
 ) -> PushReport:
     """Send every segment of a dead process; delete each only when all of its records were acknowledged.
 
+    Directories below are looked into as well. A segment that cannot be read is reported, and holds up no other.
     Running it twice, or twice at the same time, is harmless: an event that is sent twice is stored once.
 
     Args:
@@ -123,30 +145,15 @@ async def push(
 
     Raises:
         TransportError: nothing was deleted that was not sent.
-        OSError: a segment cannot be read or deleted.
     """
     report = PushReport()
-    is_open = False
+    sending = _OpenedWhenNeeded(transport)
     try:
         for path in segment_paths(directory):
-            with claim(path) as segment:
-                if segment is None:
-                    report.in_use += _exists(path)
-                    continue
-                if segment.content.records and not is_open:
-                    await transport.open()
-                    is_open = True
-                refused = await _send(segment.content.records, transport)
-                if segment.has_grown():
-                    report.in_use += 1
-                    continue
-                kept = segment.finish(set_aside=bool(refused or segment.content.damaged_lines))
-            report.segments += 1
-            report.events += len(segment.content.records) - refused
-            report.refused += refused
-            report.damaged_lines += segment.content.damaged_lines
-            report.torn_lines += segment.content.has_torn_tail
-            report.set_aside += [kept] if kept else []
+            try:
+                await _push_one(path, sending, report)
+            except OSError as error:
+                report.unreadable[path] = _reason(error)
             if on_segment is not None:
                 on_segment(report)
     except TransportError as error:
@@ -157,12 +164,43 @@ async def push(
     return report
 
 
-async def _send(records: Sequence[OutgoingRecord], transport: Transport) -> int:
-    """Send all; how many were refused."""
-    refused = 0
-    for batch in _batches(records):
-        refused += len(await transport.send(batch))
-    return refused
+async def _push_one(path: Path, sending: _OpenedWhenNeeded, report: PushReport) -> None:
+    with claim(path) as segment:
+        if segment is None:
+            report.in_use += _exists(path)
+            return
+        refused = await sending.send(segment.content.records)
+        if segment.has_grown():
+            report.in_use += 1
+            return
+        kept = segment.finish(set_aside=bool(refused or segment.content.damaged_lines))
+    report.segments += 1
+    report.events += len(segment.content.records) - refused
+    report.refused += refused
+    report.damaged_lines += segment.content.damaged_lines
+    report.torn_lines += segment.content.has_torn_tail
+    report.set_aside += [kept] if kept else []
+
+
+class _OpenedWhenNeeded:
+    """A transport that is opened for the first record."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._is_open = False
+
+    async def send(self, records: Sequence[OutgoingRecord]) -> int:
+        """Send all; how many were refused."""
+        refused = 0
+        try:
+            for batch in _batches(records):
+                if not self._is_open:
+                    await self._transport.open()
+                    self._is_open = True
+                refused += len(await self._transport.send(batch))
+        except OSError as error:  # not the segment's
+            raise TransportError(str(error) or type(error).__name__) from error
+        return refused
 
 
 def _batches(records: Sequence[OutgoingRecord]) -> Iterator[list[OutgoingRecord]]:
@@ -176,6 +214,16 @@ def _batches(records: Sequence[OutgoingRecord]) -> Iterator[list[OutgoingRecord]
         size += len(record.value)
     if batch:
         yield batch
+
+
+def _open(path: Path) -> int:
+    if path.is_dir():  # one that could not be listed: say why
+        next(path.iterdir(), None)
+    return os.open(path, os.O_RDWR)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 def _read(descriptor: int) -> bytes:

@@ -35,7 +35,7 @@ class Segment:
         Raises:
             OSError: no file could be made there.
         """
-        directory.mkdir(_DIRECTORY_MODE, parents=True, exist_ok=True)
+        _make(directory)
         for _ in range(_ATTEMPTS_MAX):
             self.path = directory / f"{ids.uuid7().hex}{SUFFIX}"
             self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, _FILE_MODE)
@@ -111,6 +111,14 @@ class SpoolPlace:
     def after(self, part: SpoolPlace) -> SpoolPlace:
         """What is left without a part at the beginning."""
         return SpoolPlace(self.segment, part.end, self.end)
+
+
+def _make(directory: Path) -> None:
+    """Make the directory and those above it, so that their names outlive a power cut."""
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    directory.mkdir(_DIRECTORY_MODE, parents=True, exist_ok=True)
+    for path in reversed(missing):
+        synchronise_directory(path.parent)
 
 
 def directory_bytes(directory: Path) -> int:

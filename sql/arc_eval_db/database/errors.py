@@ -26,7 +26,7 @@ class TransactionConflictError(DatabaseError, RetryableError):
 
 
 class BatchTooLargeError(DatabaseError, RetryableError):
-    """One transaction touched more than the server has locks or memory for. Try again with fewer rows."""
+    """One transaction needed more locks, memory or time than the server gives it. Try again with fewer rows."""
 
 
 class DuplicateRowError(DatabaseError, PoisonError):
@@ -71,7 +71,7 @@ _ERRORS_BY_SQLSTATE: Mapping[str, type[DatabaseError]] = {
     "54001": RowRefusedError,  # JSON nested too deep
     "55P03": TransactionConflictError,
     "57": DatabaseUnavailableError,
-    "57014": TransactionConflictError,
+    "57014": BatchTooLargeError,  # the statement time-out
     "58": DatabaseUnavailableError,
 }
 

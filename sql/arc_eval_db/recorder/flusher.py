@@ -27,8 +27,6 @@ from arc_eval_db.writer import BatchWriter, RefusedRow, RowReport
 
 APPLICATION_NAME = "arc-eval-db recorder"
 
-_STATEMENT_TIMEOUT = "57014"
-
 _BACKOFF_S_MIN = 0.1
 _BACKOFF_S_MAX = 5.0
 
@@ -171,7 +169,7 @@ class Flusher:
             is_lost = self._session is not None
             self.terminate()
             self._breaker.failed(lost_connection=is_lost)
-        if isinstance(error, BatchTooLargeError) or getattr(error, "sqlstate", None) == _STATEMENT_TIMEOUT:
+        if isinstance(error, BatchTooLargeError):
             self._batch_records = max(1, records // 2)
         self.retries += 1
         cause = type(error).__name__

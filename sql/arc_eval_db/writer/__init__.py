@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arc_eval_db.writer.batch_writer import BatchWriter, RefusedEvent, RefusedRow, RowReport, WriteReport
-from arc_eval_db.writer.dead_letters import DeadLetter, insert_dead_letters
+from arc_eval_db.writer.dead_letters import DeadLetter, count_dead_letters, insert_dead_letters
 from arc_eval_db.writer.offsets import (
     Anchor,
     FencedError,
@@ -31,6 +31,7 @@ __all__ = [
     "StoredPosition",
     "TopicPartition",
     "WriteReport",
+    "count_dead_letters",
     "event_row",
     "insert_dead_letters",
     "row_of",

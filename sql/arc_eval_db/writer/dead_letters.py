@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import orjson
 
-from arc_eval_db.database import Session
+from arc_eval_db.database import DuplicateRowError, SchemaMismatchError, Session
 from arc_eval_db.schemas.refusals import RefusalReason
 from arc_eval_db.schemas.text import replace_nul, truncate
 from arc_eval_db.sql import queries
-from arc_eval_db.writer.offsets import TopicPartition
+from arc_eval_db.writer.offsets import OffsetRange, TopicPartition
 
 _DETAIL_BYTES_MAX = 2000
 _TYPE_BYTES_MAX = 200
@@ -45,11 +45,16 @@ class DeadLetter:
 
 
 async def insert_dead_letters(session: Session, letters: Sequence[DeadLetter], *, group: str, version: str) -> None:
-    """Store dead letters; one that is stored already (same topic, partition, offset and time) stays as it is."""
+    """Store dead letters; one that is stored already (same topic, partition, offset and time) stays as it is.
+
+    Raises:
+        SchemaMismatchError: a letter of an older topic of this name stands at the same place, and the schema still has
+            the key that allows one only.
+    """
     if not letters:
         return
-    await session.execute(
-        queries("dead_letters")["insert_dead_letters"],
+    statement = queries("dead_letters")["insert_dead_letters"]
+    arguments = (
         group,
         version,
         [letter.partition.topic for letter in letters],
@@ -66,6 +71,25 @@ async def insert_dead_letters(session: Session, letters: Sequence[DeadLetter], *
         [letter.value for letter in letters],
         [_headers_json(letter.headers) for letter in letters],
     )
+    try:
+        await session.execute(statement, *arguments)
+    except DuplicateRowError as error:
+        raise SchemaMismatchError(
+            "a dead letter of a topic that was made anew meets one of the old topic at the same offset, and the older "
+            "key of dead_letters, without the record's time, still stands; run: arc-eval-db migrate up"
+        ) from error
+
+
+async def count_dead_letters(session: Session, ranges: Mapping[TopicPartition, OffsetRange]) -> dict[str, int]:
+    """How many records of these ranges were set aside, by topic; topics without any are left out."""
+    rows = await session.fetch(
+        queries("dead_letters")["count_dead_letters"],
+        [partition.topic for partition in ranges],
+        [partition.partition for partition in ranges],
+        [offsets.first for offsets in ranges.values()],
+        [offsets.end for offsets in ranges.values()],
+    )
+    return {row["topic"]: row["letters"] for row in rows}
 
 
 def _text(raw: bytes) -> str:

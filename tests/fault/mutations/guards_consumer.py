@@ -60,6 +60,14 @@ _COMMIT = (
         (f"{_LIMIT_TESTS}::test_a_worker_stops_before_it_drains_a_topic_into_the_dead_letters",),
     ),
     Mutation(
+        "dead-letter-limit-after-a-restart",
+        "Nor does a worker that is started again and again, bit by bit",
+        _WORKER,
+        "        await self._limit.recall(session, new)\n",
+        "",
+        (f"{_LIMIT_TESTS}::test_a_worker_that_is_started_again_and_again_does_not_drain_a_topic_bit_by_bit",),
+    ),
+    Mutation(
         "smaller-batches",
         "What is too much for one transaction is tried again with fewer rows",
         _WORKER,
@@ -200,8 +208,8 @@ _PROGRESS = (
         "small-probe",
         "And then asked with a small batch",
         _WORKER,
-        "self._records_max = min(self._records_max, _PROBE_RECORDS_MAX)",
-        "pass",
+        "self._records_max = min(self._records_max, _PROBE_RECORDS_MAX)\n                self._account",
+        "self._account",
         (f"{_BREAKER_TESTS}::test_an_outage_is_waited_out_in_the_group_and_probed_with_a_small_batch",),
     ),
     Mutation(
@@ -248,8 +256,8 @@ _PROGRESS = (
         "forgotten-by-the-group",
         "A worker without partitions in a group that stands still joins it anew",
         "consumers/arc_eval_db/consumers/standby.py",
-        "return any(self._seen.get(partition, 0) < end for partition, end in (await ends()).items())",
-        "return False",
+        "max(self._patience_s_min, _PATIENCE_S_MAX))\n        return True",
+        "max(self._patience_s_min, _PATIENCE_S_MAX))\n        return False",
         (f"{_WATCHDOG_TESTS}::test_a_worker_without_partitions",),
     ),
     Mutation(

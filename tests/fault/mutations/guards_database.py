@@ -30,7 +30,7 @@ def _unique_index(table: str) -> Mutation:
 
 
 def _sqlstate(
-    code: str, error: str, meaning: str, test: str = f"{_DATABASE_TESTS}::test_table_of_sqlstates"
+    code: str, error: str, meaning: str, test: str = f"{_DATABASE_TESTS}::test_errors_are_told_apart_by_their_sqlstate"
 ) -> Mutation:
     return Mutation(
         f"sqlstate-{code.lower()}",
@@ -176,11 +176,36 @@ _CLASSES = (
     ),
     _sqlstate("23505", "DuplicateRowError", "the row is there already; no dead letter"),
     _sqlstate("23502", "SchemaMismatchError", "the schema is to blame, not the event"),
-    _sqlstate("40", "TransactionConflictError", "a deadlock is tried again, without the breaker"),
-    _sqlstate("42", "SchemaMismatchError", "a missing table or right stops loudly"),
-    _sqlstate("53200", "BatchTooLargeError", "the same again with fewer rows"),
-    _sqlstate("55P03", "TransactionConflictError", "a lock time-out is tried again"),
-    _sqlstate("57014", "TransactionConflictError", "a statement time-out is tried again"),
+    _sqlstate(
+        "40",
+        "TransactionConflictError",
+        "a deadlock is tried again, without the breaker",
+        "tests/fault/test_fault_schema.py::test_a_deadlock_is_tried_again_and_costs_nothing",
+    ),
+    _sqlstate(
+        "42",
+        "SchemaMismatchError",
+        "a missing table or right stops loudly",
+        f"{_GUARD_TESTS}::test_a_right_that_is_missing_stops_a_worker",
+    ),
+    _sqlstate(
+        "53200",
+        "BatchTooLargeError",
+        "the same again with fewer rows",
+        f"{_GUARD_TESTS}::test_what_a_worker_tries_again",
+    ),
+    _sqlstate(
+        "55P03",
+        "TransactionConflictError",
+        "a lock time-out is tried again",
+        f"{_GUARD_TESTS}::test_what_a_worker_tries_again",
+    ),
+    _sqlstate(
+        "57014",
+        "BatchTooLargeError",
+        "after a statement time-out the batch is tried again, with fewer rows",
+        f"{_GUARD_TESTS}::test_what_a_worker_tries_again",
+    ),
     Mutation(
         "lost-connection-first",
         "A lost connection is an outage, whatever exception it surfaces as",

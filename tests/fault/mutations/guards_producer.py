@@ -7,8 +7,10 @@ from fault.mutations.mutation import Mutation
 _SEGMENTS = "producers/arc_eval_db/producers/spool_segments.py"
 _FORMAT = "producers/arc_eval_db/producers/spool_format.py"
 _SPOOL = "producers/arc_eval_db/producers/spool.py"
+_COLLECTOR = "producers/arc_eval_db/producers/collector.py"
 _PUSH = "producers/arc_eval_db/producers/spool_push.py"
 _OUTBOX = "producers/arc_eval_db/producers/outbox.py"
+_SENDER = "producers/arc_eval_db/producers/sender.py"
 _EMITTER = "producers/arc_eval_db/producers/emitter.py"
 _KAFKA = "producers/arc_eval_db/producers/transports/kafka.py"
 
@@ -36,6 +38,14 @@ _SPOOLING = (
         "        synchronise_directory(directory)\n        self.size = 0",
         "        self.size = 0",
         (f"{_SPOOL_TESTS}::test_the_directory_is_synchronised_when_a_file_is_made",),
+    ),
+    Mutation(
+        "spool-parents-fsync",
+        "And so are those of the directories above it",
+        _SEGMENTS,
+        "        synchronise_directory(path.parent)\n",
+        "        pass\n",
+        (f"{_SPOOL_TESTS}::test_the_directories_above_are_synchronised_when_they_are_made",),
     ),
     Mutation(
         "spool-crc",
@@ -94,11 +104,27 @@ _SPOOLING = (
         (f"{_SPOOL_EMITTER_TESTS}::test_a_dead_disk_does_not_stop_the_sending",),
     ),
     Mutation(
+        "spool-read-again",
+        "What a disk does not give back at once is asked for again",
+        _COLLECTOR,
+        "            self._backlog.rotate(-1)\n            return\n",
+        "            found = [], batch.place\n",
+        (f"{_SPOOL_EMITTER_TESTS}::test_what_the_disk_does_not_give_back_at_once_is_sent_later",),
+    ),
+    Mutation(
+        "spool-last-append-deadline",
+        "A disk that hangs at the end does not keep the thread",
+        _SENDER,
+        "done, _ = await asyncio.wait({collecting}, timeout=_LAST_WRITE_SHARE * (self._stop_by - time.monotonic()))",
+        "done, _ = await asyncio.wait({collecting})",
+        (f"{_SPOOL_EMITTER_TESTS}::test_a_disk_that_hangs_at_the_last_append_does_not_keep_the_thread",),
+    ),
+    Mutation(
         "push-keeps-what-grew",
         "A file that grew while it was pushed is not deleted",
         _PUSH,
-        "                if segment.has_grown():\n",
-        "                if segment is None:\n",
+        "        if segment.has_grown():\n",
+        "        if segment is None:\n",
         (f"{_PUSH_TESTS}::test_a_file_that_grows_is_left_alone",),
     ),
     Mutation(
@@ -152,6 +178,14 @@ _QUEUE = (
         "    os.register_at_fork(after_in_child=_begin_in_child)\n",
         "    pass\n",
         (f"{_INTERRUPTED_TESTS}::test_a_forked_child_sends_its_own_events_and_nothing_of_its_parents",),
+    ),
+    Mutation(
+        "fork-lets-go",
+        "And lets go of its parent's lock on the spool",
+        _SENDER,
+        "            self._spool.abandon()\n",
+        "            pass\n",
+        (f"{_INTERRUPTED_TESTS}::test_a_lock_on_the_spool_ends_with_the_parent_and_not_with_its_child",),
     ),
     Mutation(
         "refused-by-the-broker",

@@ -110,9 +110,15 @@ class Workshop:
             return Finding(mutation, Result.BROKEN, 0.0, detail=f"does not pass with the guard: {sorted(unfit)[0]}")
         try:
             with self._without(mutation):
-                run = self._run_tests(mutation.tests, mutation.module, _RUN_TIMEOUT_S)
+                finding = self._attempt(mutation)
+                # A slow machine must not make a proof.
+                return self._attempt(mutation) if finding.result is Result.HANGS else finding
         except (MutationError, OSError, SyntaxError) as error:
             return Finding(mutation, Result.BROKEN, time.monotonic() - started, detail=str(error))
+
+    def _attempt(self, mutation: Mutation) -> Finding:
+        started = time.monotonic()
+        run = self._run_tests(mutation.tests, mutation.module, _RUN_TIMEOUT_S)
         return self._judge(mutation, run, time.monotonic() - started)
 
     @contextlib.contextmanager
@@ -183,10 +189,12 @@ class Workshop:
         }
 
     def _judge(self, mutation: Mutation, run: TestRun, seconds: float) -> Finding:
+        # A run that was ended reports nothing.
+        is_foreign = run.origin is not None and not Path(run.origin).is_relative_to(self._copy)
+        if is_foreign or (run.origin is None and not run.timed_out):
+            return Finding(mutation, Result.BROKEN, seconds, detail=f"{mutation.module} came from {run.origin}")
         if run.timed_out:
             return Finding(mutation, Result.HANGS, seconds, mutation.tests[0], f"not done within {_RUN_TIMEOUT_S} s")
-        if run.origin is None or not Path(run.origin).is_relative_to(self._copy):
-            return Finding(mutation, Result.BROKEN, seconds, detail=f"{mutation.module} came from {run.origin}")
         failed = [ending for ending in run.endings if ending["outcome"] == "failed"]
         if broken := [ending for ending in failed if ending["is_broken"] or ending["when"] in ("collect", "setup")]:
             return Finding(mutation, Result.BROKEN, seconds, broken[0]["test"], _text(broken[0]))
