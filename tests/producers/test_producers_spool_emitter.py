@@ -275,7 +275,8 @@ async def test_a_file_that_is_never_given_back_holds_up_no_other(
     monkeypatch.setattr(Segment, "read", read_or_fail)
     transport.errors["send"].clear()
     emitted += emit(emitter, 20)
-    await eventually(lambda: list(directory.iterdir()) in ([bad], [bad, max(directory.iterdir())]), "others are sent")
+    # Its own file, and the one that the emitter writes to.
+    await eventually(lambda: len(list(directory.iterdir())) <= 2, "others are sent")
     left = in_spool(directory)
     delivery = emitter.close(timeout=0.5)
     assert 0 < delivery.spooled < 100

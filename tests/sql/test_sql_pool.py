@@ -10,13 +10,13 @@ import pytest
 from pydantic import SecretStr
 
 from arc_eval_db.database import (
+    BatchTooLargeError,
     DatabaseSettings,
     DatabaseUnavailableError,
     DuplicateRowError,
     PoolClosedError,
     Session,
     SessionPool,
-    TransactionConflictError,
 )
 from arc_eval_db.database import pool as pool_module
 from arc_eval_db.errors import SettingsError
@@ -177,7 +177,7 @@ async def test_a_connection_that_breaks_while_idle_is_replaced(pool: SessionPool
 
 @pytest.mark.parametrize(
     ("statement", "error"),
-    [("INSERT INTO things (id) VALUES (1), (1)", DuplicateRowError), ("SELECT pg_sleep(5)", TransactionConflictError)],
+    [("INSERT INTO things (id) VALUES (1), (1)", DuplicateRowError), ("SELECT pg_sleep(5)", BatchTooLargeError)],
 )
 async def test_an_error_of_the_data_or_of_the_moment_keeps_the_connection(
     pool: SessionPool, table: str, statement: str, error: type[Exception]
