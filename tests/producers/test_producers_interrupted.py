@@ -20,7 +20,8 @@ from arc_eval_db.producers import EventEmitter, execution
 
 def run(script: str, path: Path, **environment: str) -> tuple[Ended, list[dict[str, Any]]]:
     """A script with the file transport; how it ended, and the events."""
-    ended = run_script(EMIT + script, {"ARC_EVAL_TRANSPORT": "file", "ARC_EVAL_EVENTS_FILE": str(path), **environment})
+    settings = {"ARC_EVAL_TRANSPORT": "file", "ARC_EVAL_EVENTS_FILE": str(path), **environment}
+    ended = run_script(EMIT + script, settings, measured=False)
     assert ended.code == 0, ended.stderr
     return ended, [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -230,7 +231,7 @@ with execution("s", {}, emitter=(emitter := EventEmitter())) as run:
         "ARC_EVAL_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
         "ARC_EVAL_SPOOL_DIR": str(directory),
     }
-    ended = run_script(EMIT + script, environment)
+    ended = run_script(EMIT + script, environment, measured=False)
     child = int(ended.stdout)
     try:
         (state,) = list_segments(directory)

@@ -21,12 +21,19 @@ class Ended:
     """From its start."""
 
 
-def run_script(script: str, environment: Mapping[str, str] | None = None, *, timeout_s: float = 60) -> Ended:
-    """Run it with the variables of this process and those given."""
+def run_script(
+    script: str, environment: Mapping[str, str] | None = None, *, timeout_s: float = 60, measured: bool = True
+) -> Ended:
+    """Run it with the variables of this process and those given.
+
+    Args:
+        measured: False where coverage has a lock that no signal handler or forked child may meet.
+    """
+    inherited = {name: value for name, value in os.environ.items() if measured or not name.startswith("COVERAGE_")}
     started = time.monotonic()
     process = subprocess.run(
         [sys.executable, "-c", script],
-        env={**os.environ, **(environment or {})},
+        env={**inherited, **(environment or {})},
         capture_output=True,
         text=True,
         timeout=timeout_s,
