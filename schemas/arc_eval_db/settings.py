@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 from arc_eval_db.errors import SettingsError
 
 if TYPE_CHECKING:
     import ssl
+    from pathlib import Path
 
 ENVIRONMENT_PREFIX = "ARC_EVAL_"
 
@@ -60,6 +60,13 @@ class Secret:
 def setting(default: Any, parse: Callable[[str], Any] = str) -> Any:
     """A dataclass field that `read_environment` fills, from text by `parse`."""
     return field(default=default, metadata={"parse": parse})
+
+
+def as_path(text: str) -> Path:
+    """For `setting`: a path."""
+    from pathlib import Path  # noqa: PLC0415 - a tenth of what importing the SDK costs, and few sandboxes name a file
+
+    return Path(text)
 
 
 def read_environment(cls: type[T], environment: Mapping[str, str], prefix: str) -> T:
@@ -110,7 +117,7 @@ class KafkaSettings:
     sasl_mechanism: str | None = setting(None, str.upper)
     sasl_username: str | None = setting(None)
     sasl_password: Secret | None = setting(None, Secret)
-    ssl_cafile: Path | None = setting(None, Path)
+    ssl_cafile: Path | None = setting(None, as_path)
     """Certificates to trust, PEM. Unset: the system's."""
     topic_prefix: str = setting("arc-eval")
     """First part of every topic's name (`ARC_EVAL_TOPIC_PREFIX`): several environments can share one cluster."""

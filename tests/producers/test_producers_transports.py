@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import json
@@ -28,6 +29,7 @@ from arc_eval_db.producers.transports import (
     TransportError,
     make_transport,
 )
+from arc_eval_db.producers.transports.kafka import KafkaTransport
 from arc_eval_db.replay import read_all
 from arc_eval_db.schemas.ids import new_execution_id
 from arc_eval_db.schemas.topics import RECORD_BYTES_MAX, TopicNames
@@ -189,6 +191,24 @@ async def test_kafka_fails_in_time_where_a_topic_is_missing(kafka_settings: Kafk
         await transport.send([record(0, prefix="no-such")])
     assert time.monotonic() - started < 5
     await transport.close()
+
+
+@pytest.mark.kafka
+async def test_kafka_connections_are_closed_where_the_client_hangs(
+    kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport = KafkaTransport(kafka_settings)
+    await transport.open()
+    await transport.send([record(0, prefix=kafka_settings.topic_prefix)])
+    producer = transport._producer
+    assert producer is not None
+    monkeypatch.setattr(producer, "stop", asyncio.Event().wait)  # as while its broker is away
+    connections = list(producer.client._conns.values())
+    assert any(connection.connected() for connection in connections)
+    await transport.close()
+    assert not any(connection.connected() for connection in connections)
+    monkeypatch.undo()
+    await producer.stop()
 
 
 @pytest.mark.kafka

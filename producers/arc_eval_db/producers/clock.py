@@ -6,17 +6,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
+from functools import partial
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
     """What time it is (aware, stamped on events) and a steady counter in seconds (durations are differences of it)."""
 
-    now: Callable[[], datetime] = _utc_now
+    now: Callable[[], datetime] = partial(datetime.now, UTC)
     monotonic: Callable[[], float] = time.monotonic
 
 

@@ -48,7 +48,8 @@ class _Route(NamedTuple):
     """What is the same for every event of a type."""
 
     topic: str
-    type_header: Header
+    headers: tuple[Header, ...]
+    """Those that do not name the event."""
     importance: Importance
 
 
@@ -113,13 +114,11 @@ class EventEmitter:
         self._transport = transport or transport_or_none(self._settings)
         self.clock = clock
         prefix = self._settings.kafka.topic_prefix
+        common = common_headers(self._settings.traceparent)
         self._routes = {
-            event_type: _Route(topic.name(prefix), type_header(event_type), importance_of(event_type))
+            event_type: _Route(topic.name(prefix), (type_header(event_type), *common), importance_of(event_type))
             for event_type, topic in TOPIC_OF_TYPE.items()
         }
-        traceparent = self._settings.traceparent
-        self._trace = {} if traceparent is None else {"traceparent": traceparent}
-        self._common_headers = common_headers(traceparent)
         self.close_timeout_s = self._settings.emitter.close_timeout_s
         self._streams: OrderedDict[int, _Stream] = OrderedDict()
         self._closed = False
@@ -177,7 +176,8 @@ class EventEmitter:
             return None
         event_id = self._event_ids.next()
         try:
-            record = self._record(event_id, event_type, route, execution_id, data, numbered=numbered)
+            stream, sequence = self._next_in_stream(execution_id) if numbered else (_Stream(execution_id), 0)
+            record = self._record(event_id, event_type, route, stream, sequence, execution_id, data)
         except NotEncodableError:
             self._outbox.count_dropped(execution_id, DropReason.TOO_LARGE)
             return None
@@ -252,12 +252,11 @@ class EventEmitter:
         event_id: str,
         event_type: str,
         route: _Route,
+        stream: _Stream,
+        sequence: int,
         execution_id: ExecutionId,
         data: Mapping[str, Any],
-        *,
-        numbered: bool,
     ) -> OutgoingRecord:
-        stream, sequence = self._next_in_stream(execution_id) if numbered else (_Stream(execution_id), 0)
         now = self.clock.now()
         if now.tzinfo is None:
             now = now.replace(tzinfo=UTC)
@@ -270,16 +269,17 @@ class EventEmitter:
             "time": now,
             "partitionkey": stream.subject,
             "sequence": f"{sequence:010d}",
-            **self._trace,
             "data": data,
         }
+        if self._settings.traceparent is not None:
+            event["traceparent"] = self._settings.traceparent
         if event_type == COMPLETED:
             self._add_counts(event, execution_id, sequence)
         return OutgoingRecord(
             route.topic,
             stream.key,
             encode(event),
-            (route.type_header, id_header(event_id), *self._common_headers),
+            (id_header(event_id), *route.headers),
             int(now.timestamp() * 1000),
             execution_id,
             route.importance,

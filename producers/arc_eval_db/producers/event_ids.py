@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import struct
 import time
 
 _NS_PER_MS = 1_000_000
+_bytes_of = struct.Struct(">QQ").pack
 
 
 class EventIdSource:
@@ -25,8 +27,6 @@ class EventIdSource:
         """A new id; ids made later sort later."""
         milliseconds, nanoseconds = divmod(time.time_ns(), _NS_PER_MS)
         fraction = (nanoseconds << 12) // _NS_PER_MS
-        randomness = self._random.getrandbits(62)
-        return (
-            f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7{fraction:03x}"
-            f"-{0x8000 | randomness >> 48:04x}-{randomness & 0xFFFF_FFFF_FFFF:012x}"
-        )
+        # Numbers that are formatted one by one take twice the time.
+        digits = _bytes_of(milliseconds << 16 | 0x7000 | fraction, 0x2 << 62 | self._random.getrandbits(62)).hex()
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

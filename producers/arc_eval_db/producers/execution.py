@@ -212,7 +212,8 @@ class Execution:
         return self._emitter.clock.monotonic()
 
     def _emit(self, event_type: str, data: dict[str, Any]) -> None:
-        self._emitter.emit_text(event_type, self.execution_id, {**self._context, **data})
+        data.update(self._context)
+        self._emitter.emit_text(event_type, self.execution_id, data)
 
     def _finish(self, error: BaseException | None) -> None:
         if self._state != "running" or self._pid != os.getpid():

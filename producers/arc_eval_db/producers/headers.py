@@ -18,5 +18,5 @@ def id_header(event_id: str) -> Header:
 
 
 def common_headers(traceparent: str | None) -> tuple[Header, ...]:
-    """Those that all events of an emitter share; they follow the two above."""
+    """Those that all events of an emitter share."""
     return (_CONTENT_TYPE,) if traceparent is None else (_CONTENT_TYPE, ("traceparent", traceparent.encode()))

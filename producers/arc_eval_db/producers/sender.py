@@ -8,7 +8,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from arc_eval_db.errors import SettingsError
@@ -17,6 +16,8 @@ from arc_eval_db.producers.outbox import Batch, Outbox
 from arc_eval_db.producers.transports.base import Transport, TransportError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from arc_eval_db.producers.collector import Collector
 
 logger = logging.getLogger("arc_eval_db.producers")

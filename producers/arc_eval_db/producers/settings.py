@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from arc_eval_db.producers.origin import source_from, traceparent_from
 from arc_eval_db.settings import (
     ENVIRONMENT_PREFIX,
     KafkaSettings,
+    as_path,
     check_choice,
     check_range,
     read_environment,
     setting,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TRANSPORTS = ("kafka", "file", "stdout", "memory", "none")
 
@@ -29,7 +32,7 @@ class EmitterSettings:
 
     transport: str | None = setting(None, str.lower)
     """Unset: `kafka` where brokers are set, otherwise `none`, which does nothing and says so once."""
-    events_file: Path | None = setting(None, Path)
+    events_file: Path | None = setting(None, as_path)
     """Where the transport `file` appends: one event a line."""
     close_timeout_s: float = setting(2.0, float)
     """How long leaving an execution may wait for the broker."""
@@ -37,7 +40,7 @@ class EmitterSettings:
     """Events waiting to be sent. When full, tool uses and progress are dropped first, and counted."""
     queue_bytes_max: int = setting(64 * 1024 * 1024, int)
     """Bytes of events waiting to be sent."""
-    spool_dir: Path | None = setting(None, Path)
+    spool_dir: Path | None = setting(None, as_path)
     """Where events are kept until the broker has them; unset: nowhere. Processes may share it."""
     spool_bytes_max: int = setting(256 * 1024 * 1024, int)
     """Bytes of the whole directory, whoever filled it. The last eighth is for starts, failures and outcomes."""

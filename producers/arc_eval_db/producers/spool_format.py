@@ -62,7 +62,7 @@ def _record(line: bytes) -> OutgoingRecord | None:
             topic.decode(),
             event["partitionkey"].encode(),
             value,
-            (type_header(event["type"]), id_header(event["id"]), *common_headers(event.get("traceparent"))),
+            (id_header(event["id"]), type_header(event["type"]), *common_headers(event.get("traceparent"))),
             int(timestamp_ms),
             UUID(event["subject"]),
             importance_of(event["type"]),

@@ -200,6 +200,8 @@ def amount_of(value: object, field: str) -> float | None:
 
 def count_of(value: object, field: str, most: int = INTEGER_MAX) -> int | None:
     """A whole number from 0 to `most`, cut to it, or None with a logged error."""
+    if value is None or (value.__class__ is int and 0 <= value <= most):
+        return value
     number = amount_of(value, field)
     if number is None:
         return None

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from arc_eval_db.producers.outbox import OutgoingRecord
 from arc_eval_db.producers.transports.base import TransportError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class FileTransport:
