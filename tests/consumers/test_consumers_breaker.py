@@ -40,9 +40,9 @@ async def test_an_outage_is_waited_out_in_the_group_and_probed_with_a_small_batc
         await start(source)
 
     async def counted_write(sink: ExactlyOnceSink, session: Session, batch: Any, *arguments: Any) -> CommitReport:
-        attempts.append(("refused", len(batch.events)))
+        attempts.append(("refused", len(batch.rows)))
         report = await write(sink, session, batch, *arguments)
-        attempts[-1] = ("written", len(batch.events))
+        attempts[-1] = ("written", len(batch.rows))
         return report
 
     monkeypatch.setattr(GroupSource, "start", counted_start)

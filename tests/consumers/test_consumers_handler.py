@@ -12,6 +12,7 @@ from arc_eval_db.consumers.handler import ExecutionEventHandler
 from arc_eval_db.consumers.records import LogRecord
 from arc_eval_db.schemas.refusals import RefusalReason
 from arc_eval_db.schemas.topics import COMPLETED, TOOL_USED, TopicNames
+from arc_eval_db.writer.rows import COLUMNS
 from support.events import event, record
 
 HANDLER = ExecutionEventHandler(TopicNames())
@@ -20,9 +21,9 @@ HANDLER = ExecutionEventHandler(TopicNames())
 def test_good_records_become_events_with_their_place_in_the_log() -> None:
     batch = HANDLER.handle([record(event(TOOL_USED), partition=4, offset=17)])
     assert batch.dead_letters == []
-    (logged,) = batch.events
-    assert (logged.topic, logged.partition, logged.offset) == ("arc-eval.tool-usage", 4, 17)
-    assert logged.event.type == TOOL_USED
+    (row,) = batch.rows.tables["tool_usage"]
+    assert row[-2:] == (4, 17)
+    assert dict(batch.records) == {"arc-eval.tool-usage": 1}
 
 
 def test_bad_records_are_set_aside_raw_and_cost_their_neighbours_nothing() -> None:
@@ -32,8 +33,7 @@ def test_bad_records_are_set_aside_raw_and_cost_their_neighbours_nothing() -> No
         record(event(TOOL_USED), offset=2),
     ]
     batch = HANDLER.handle(records)
-    assert [logged.offset for logged in batch.events] == [0, 2]
-    assert [kept.offset for kept in batch.records] == [0, 2]
+    assert [row[-1] for row in batch.rows.tables["tool_usage"]] == [0, 2]
     (letter,) = batch.dead_letters
     assert letter.reason is RefusalReason.INVALID_JSON
     assert (letter.partition.partition, letter.offset) == (2, 1)
@@ -49,7 +49,7 @@ def test_a_known_type_on_the_wrong_topic_is_refused() -> None:
 
 def test_topics_have_the_prefix_they_are_given() -> None:
     handler = ExecutionEventHandler(TopicNames("staging"))
-    assert handler.handle([record(event(TOOL_USED), topic="staging.tool-usage")]).events
+    assert handler.handle([record(event(TOOL_USED), topic="staging.tool-usage")]).rows
     assert handler.handle([record(event(TOOL_USED))]).dead_letters
 
 
@@ -61,14 +61,15 @@ def test_a_tombstone_is_refused() -> None:
 def test_nul_in_text_is_replaced_and_counted() -> None:
     batch = HANDLER.handle([record(event(TOOL_USED, {"error": "a\x00b\x00", "success": False}))])
     assert batch.nul_replaced == 2
-    assert batch.events[0].event.data.error == "a\ufffdb\ufffd"  # type: ignore[union-attr]  # a tool use
+    (row,) = batch.rows.tables["tool_usage"]
+    assert dict(zip(COLUMNS["tool_usage"], row, strict=True))["error"] == "a\ufffdb\ufffd"
 
 
 def test_ahead_is_measured_from_the_moment_of_handling() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     late = record(event(COMPLETED, time=(now + timedelta(days=1, seconds=1)).isoformat()))
     assert HANDLER.handle([late], now).dead_letters[0].reason is RefusalReason.TIME_OUT_OF_RANGE
-    assert HANDLER.handle([late], now + timedelta(seconds=2)).events
+    assert HANDLER.handle([late], now + timedelta(seconds=2)).rows
 
 
 @given(st.lists(st.one_of(st.none(), st.binary(max_size=200)), max_size=5))
@@ -76,7 +77,7 @@ def test_any_bytes_at_all(values: list[bytes | None]) -> None:
     batch = HANDLER.handle(
         [LogRecord("arc-eval.executions", 0, n, -1, None, value, ()) for n, value in enumerate(values)]
     )
-    assert len(batch.events) + len(batch.dead_letters) == len(values)
+    assert len(batch.rows) + len(batch.dead_letters) == len(values)
 
 
 @pytest.mark.parametrize(

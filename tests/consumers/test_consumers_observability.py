@@ -20,7 +20,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("ARC_EVAL_CONSUMER_GROUP", "blue")
     monkeypatch.setenv("ARC_EVAL_CONSUMER_METRICS_PORT", "9100")
     settings = ConsumerSettings.load()
-    assert (settings.group, settings.metrics_port, settings.batch_records_max) == ("blue", 9100, 5_000)
+    assert (settings.group, settings.metrics_port, settings.batch_records_max) == ("blue", 9100, 10_000)
 
 
 def test_arguments_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -203,7 +203,7 @@ async def test_a_batch_that_is_too_much_for_the_server_is_made_smaller(
 ) -> None:
     class Weak(ExactlyOnceSink):
         async def write(self, session: Session, batch: HandledBatch, *moves: Any) -> CommitReport:
-            if len(batch.events) > 3:
+            if len(batch.rows) > 3:
                 raise BatchTooLargeError
             return await super().write(session, batch, *moves)
 
@@ -463,7 +463,7 @@ async def test_a_position_that_cannot_be_read_lets_no_record_through(
         records: list[object] = []
 
         async def all_read() -> bool:
-            records.extend(record for batch in (await source.poll(100, 0.1)).values() for record in batch)
+            records.extend(offset for batch in (await source.poll(100, 0.1)).values() for offset in batch.offsets)
             return len(records) == 5
 
         await eventually(all_read, "the records, from the given position")

@@ -77,7 +77,9 @@ async def test_one_seed(arena: Arena) -> None:
 @pytest.mark.stack
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-async def test_many_seeds(fault_stack: FaultStack, fault_server: DatabaseSettings, fault_template: str) -> None:
+async def test_many_seeds(
+    fault_stack: FaultStack, fault_server: DatabaseSettings, fault_template: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Each with topics, a database and processes of its own; and how long the worst took to recover."""
     outcomes: dict[int, Outcome] = {}
     failures: dict[int, BaseException] = {}
@@ -97,8 +99,10 @@ async def test_many_seeds(fault_stack: FaultStack, fault_server: DatabaseSetting
     events = sum(outcome.events for outcome in outcomes.values())
     worst = max((outcome.recovery_s for outcome in outcomes.values()), default=0.0)
     repeated = sum(outcome.repeated for outcome in outcomes.values())
-    print(
+    figures = (
         f"{len(outcomes)} seeds, {events:,} events, 0 lost, 0 twice "
         f"({repeated:,} sent twice and stored once), worst recovery {worst:.1f} s; failed: {sorted(failures) or 'none'}"
     )
+    with capsys.disabled():
+        print(f"\n{figures}")
     assert not failures, f"seeds {sorted(failures)}; the first: {next(iter(failures.values()))}"

@@ -11,6 +11,7 @@ import click
 
 from arc_eval_db.cli.running import command, database_settings, json_option, kafka_settings, print_json, run_async
 from arc_eval_db.consumers.account import WorkerReport
+from arc_eval_db.consumers.garbage import CollectorBetweenBatches
 from arc_eval_db.consumers.logs import configure_logging
 from arc_eval_db.consumers.metrics import MetricsServer, WorkerMetrics
 from arc_eval_db.consumers.settings import ConsumerSettings
@@ -28,7 +29,7 @@ from arc_eval_db.errors import SettingsError
 @click.option(
     "--batch-records-max",
     type=click.IntRange(1, 100_000),
-    help="Records in one transaction at the most.  [default: 5000]",
+    help="Records in one transaction at the most.  [default: 10000]",
 )
 @click.option("--metrics-port", type=click.IntRange(0, 65_535), help="Serve Prometheus metrics on this port.")
 @click.option(
@@ -69,11 +70,19 @@ def consume(
 
 async def _consume(settings: ConsumerSettings, *, until_caught_up: bool) -> WorkerReport:
     metrics = WorkerMetrics()
-    worker = Worker(kafka_settings(), database_settings(), settings, metrics=metrics, until_caught_up=until_caught_up)
+    collector = CollectorBetweenBatches()
+    worker = Worker(
+        kafka_settings(),
+        database_settings(),
+        settings,
+        metrics=metrics,
+        until_caught_up=until_caught_up,
+        between_batches=collector.between_batches,
+    )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)
-    with contextlib.ExitStack() as stack:
+    with collector, contextlib.ExitStack() as stack:
         if settings.metrics_port is not None:
             stack.enter_context(_metrics_server(metrics, settings))
         async with ended_when_blocked(settings.stall_timeout_s):

@@ -11,7 +11,7 @@ import structlog
 from arc_eval_db.breaker import BreakerState
 from arc_eval_db.consumers.handler import HandledBatch
 from arc_eval_db.consumers.metrics import WorkerMetrics
-from arc_eval_db.consumers.records import LogRecord
+from arc_eval_db.consumers.records import PartitionRecords
 from arc_eval_db.consumers.sink import CommitReport
 from arc_eval_db.errors import RetryableError
 from arc_eval_db.writer import FencedError, TopicPartition
@@ -42,7 +42,7 @@ class Account:
 
     def committed(
         self,
-        polled: Mapping[TopicPartition, list[LogRecord]],
+        polled: Mapping[TopicPartition, PartitionRecords],
         positions: Mapping[TopicPartition, int],
         batch: HandledBatch,
         report: CommitReport,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from arc_eval_db.consumers.dead_letter_limit import DeadLetterLimit
-from arc_eval_db.consumers.handler import HandledBatch, refused_by_database
+from arc_eval_db.consumers.handler import HandledBatch
 from arc_eval_db.database import Session
 from arc_eval_db.writer import (
     Anchor,
@@ -16,6 +16,7 @@ from arc_eval_db.writer import (
     DeadLetter,
     OffsetRange,
     OffsetStore,
+    RepeatedIds,
     TopicPartition,
     insert_dead_letters,
 )
@@ -48,6 +49,7 @@ class ExactlyOnceSink:
         self._offsets = offsets
         self._limit = limit or DeadLetterLimit(share_max=1, window_records=1)
         self._writer = BatchWriter()
+        self._repeated = RepeatedIds()
 
     async def write(
         self,
@@ -70,16 +72,14 @@ class ExactlyOnceSink:
             DeadLetterLimitError: too many dead letters; nothing was written.
             FatalError: the schema does not fit; nothing was written.
         """
-        records = Counter(record.topic for record in batch.records)
-        records.update(letter.partition.topic for letter in batch.dead_letters)
         async with session.transaction():
-            report = await self._writer.write(session, batch.events)
-            letters = batch.dead_letters + refused_by_database(batch, report.refused)
-            self._limit.check(records, letters)
+            report = await self._writer.write_batch(session, batch.rows, self._repeated)
+            letters = batch.dead_letters + batch.refused(report.refused)
+            self._limit.check(batch.records, letters)
             await insert_dead_letters(session, letters, group=self._offsets.group, version=CONSUMER_VERSION)
             # Last, so that the lock on the offsets is held no longer than the commit takes.
             await self._offsets.advance(session, ranges, anchors)
-        self._limit.note(records, letters)
+        self._limit.note(batch.records, letters)
         return CommitReport(report.inserted, report.duplicates, _by_reason(letters))
 
 

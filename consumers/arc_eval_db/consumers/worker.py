@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -15,7 +15,7 @@ from arc_eval_db.consumers.handler import ExecutionEventHandler, HandledBatch
 from arc_eval_db.consumers.kafka import GroupSource, KafkaUnavailableError
 from arc_eval_db.consumers.metrics import WorkerMetrics
 from arc_eval_db.consumers.positioning import Positioner, anchor_of
-from arc_eval_db.consumers.records import LogRecord
+from arc_eval_db.consumers.read_ahead import PolledBatch, ReadAhead
 from arc_eval_db.consumers.settings import ConsumerSettings
 from arc_eval_db.consumers.sink import ExactlyOnceSink
 from arc_eval_db.consumers.standby import StandbyCheck
@@ -60,10 +60,12 @@ class Worker:
         *,
         metrics: WorkerMetrics | None = None,
         until_caught_up: bool = False,
+        between_batches: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Args:
             until_caught_up: end when the group has everything that was in the log when the run began.
+            between_batches: called after each batch, and about twice a second where there is none.
         """
         self.metrics = metrics or WorkerMetrics()
         self.report = WorkerReport()
@@ -72,6 +74,7 @@ class Worker:
         self._database = database
         self._settings = consumer
         self._until_caught_up = until_caught_up
+        self._between_batches = between_batches
         self._topics = TopicNames(kafka.topic_prefix)
         self._handler = ExecutionEventHandler(self._topics)
         self._offsets = OffsetStore(consumer.group)
@@ -185,23 +188,35 @@ class Worker:
                 await self._pause(error, source=source)
 
     async def _consume_connected(self, source: GroupSource, session: Session) -> None:
+        ahead = ReadAhead(source, self._handler, self._settings.poll_timeout_s)
+        try:
+            await self._consume_batches(source, session, ahead)
+        finally:
+            await ahead.drop()
+
+    async def _consume_batches(self, source: GroupSource, session: Session, ahead: ReadAhead) -> None:
         while not self._stopping.is_set():
-            await self._position(source, session)
-            records = await source.poll(self._records_max, self._settings.poll_timeout_s)
+            if await self._position(source, session) and ahead.is_ahead:
+                await ahead.drop()
+                continue
+            polled = await ahead.next(self._records_max)
             try:
-                if records:
-                    await self._commit(session, records)
+                if polled.records:
+                    ahead.begin(self._records_max)
+                    await self._commit(session, polled)
                     self._breaker.succeeded()
                     self._backoff.reset()
                     self._records_max = min(2 * self._records_max, self._settings.batch_records_max)
                 else:
                     await self._skip_holes(source, session)
             except FencedError as error:
+                await ahead.drop()
                 self._account.fenced(error)
                 # Whoever moved them is at work on them: the group needs a moment to agree who that is.
                 await self._wait(_BACKOFF_S_MIN, source=source)
                 continue
-            self._note_progress(source, committed=bool(records))
+            self._note_progress(source, committed=bool(polled.records))
+            self._between_batches()
             await self._check_standby(source, session)
             await self._commit_to_kafka(source)
             if await self._is_caught_up(session):
@@ -210,8 +225,11 @@ class Worker:
                 break
         await self._commit_to_kafka(source, force=True)
 
-    async def _position(self, source: GroupSource, session: Session) -> None:
-        """Send newly assigned partitions to where the database says the group stands, and forget lost ones."""
+    async def _position(self, source: GroupSource, session: Session) -> bool:
+        """Send newly assigned partitions to where the database says the group stands, and forget lost ones.
+
+        Returns whether there were any of either.
+        """
         assigned = set(source.assigned())
         self.metrics.set("arc_eval_consumer_assigned_partitions", len(assigned))
         new = await self._positioner.position(source, session)
@@ -219,6 +237,7 @@ class Worker:
         positions = self._positions | new
         readable = assigned - self._positioner.halted.keys()
         self._positions = {partition: offset for partition, offset in positions.items() if partition in readable}
+        return bool(new) or len(self._positions) < len(positions)
 
     def _note_progress(self, source: GroupSource, *, committed: bool) -> None:
         """Nothing to read is progress only as long as the broker says so."""
@@ -240,18 +259,17 @@ class Worker:
         if await self._standby.forgotten(bool(source.assigned()), stored, ends):
             raise KafkaUnavailableError("the group is behind, stands still, and has given this worker nothing to read")
 
-    async def _commit(self, session: Session, polled: Mapping[TopicPartition, list[LogRecord]]) -> None:
-        started = time.monotonic()
+    async def _commit(self, session: Session, polled: PolledBatch) -> None:
         ranges = {
-            partition: OffsetRange(self._positions[partition], records[-1].offset + 1)
-            for partition, records in polled.items()
+            partition: OffsetRange(self._positions[partition], records.offsets[-1] + 1)
+            for partition, records in polled.records.items()
         }
-        assert all(records[0].offset >= ranges[partition].first for partition, records in polled.items())
-        batch = self._handler.handle(record for records in polled.values() for record in records)
-        anchors = {partition: anchor_of(records[-1]) for partition, records in polled.items()}
-        report = await self._sink.write(session, batch, ranges, anchors)
+        assert all(records.offsets[0] >= ranges[partition].first for partition, records in polled.records.items())
+        anchors = {partition: anchor_of(records.record(-1)) for partition, records in polled.records.items()}
+        report = await self._sink.write(session, polled.batch, ranges, anchors)
         self._positions |= {partition: offsets.end for partition, offsets in ranges.items()}
-        self._account.committed(polled, self._positions, batch, report, time.monotonic() - started)
+        seconds = time.monotonic() - polled.arrived_at
+        self._account.committed(polled.records, self._positions, polled.batch, report, seconds)
 
     async def _skip_holes(self, source: GroupSource, session: Session) -> None:
         """Move past offsets that hold no record (transaction markers, compaction), or the group would look behind."""

@@ -82,5 +82,9 @@ class TopicNames:
 
     def carries(self, topic_name: str, event_type: str) -> bool:
         """Whether events of this type belong on the topic of this name."""
+        return event_type in self.types_on(topic_name)
+
+    def types_on(self, topic_name: str) -> tuple[str, ...]:
+        """The event types that belong on the topic of this name; none where it is no topic of the registry."""
         topic = self._topics.get(topic_name)
-        return topic is not None and event_type in topic.event_types
+        return topic.event_types if topic is not None else ()

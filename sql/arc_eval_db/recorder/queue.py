@@ -7,11 +7,17 @@ import dataclasses
 import time
 from collections import deque
 from collections.abc import Callable
+from datetime import UTC
 from itertools import islice
 from typing import NamedTuple, Self
+from uuid import UUID
 
-from arc_eval_db.records import ExecutionStart, Record, event_of, plain_data_of
-from arc_eval_db.writer import EventRow, LoggedEvent, event_row, row_of
+from arc_eval_db.records import ExecutionStart, Failure, Outcome, Record, ToolUse, event_of, plain_data_of
+from arc_eval_db.schemas.bulk import plain_data
+from arc_eval_db.schemas.topics import COMPLETED, FAILURE_RECORDED, TOOL_USED
+from arc_eval_db.writer import EventRow, LoggedEvent, event_row, plain_row
+
+_TYPES = {Outcome: COMPLETED, ToolUse: TOOL_USED, Failure: FAILURE_RECORDED}
 
 
 class QueuedRecord(NamedTuple):
@@ -33,25 +39,24 @@ class QueuedRecord(NamedTuple):
         """
         if not isinstance(record, ExecutionStart) and (plain := plain_data_of(record)) is not None:
             time, event_id, data = plain
-            execution = record.execution
-            context = (
-                time,
-                event_id,
-                execution.execution_id,
-                execution.configuration_version_id,
-                execution.scenario_id,
-                execution.simulation_id,
-                record.envelope.sequence,
-            )
-            return cls(record, row_of(context, data))
+            type_ = _TYPES[type(record)]
+            event = {
+                "type": type_,
+                "time": time.astimezone(UTC),
+                "id": str(event_id),
+                "subject": str(record.execution.execution_id),
+                "sequence": record.envelope.sequence,
+                "data": plain_data(type_, data),
+            }
+            return cls(record, plain_row(event))
         return cls(record, event_row(LoggedEvent(event_of(record))))
 
     def identified(self) -> Record:
         """The record with the ids that it got, so that recording it again stores nothing twice."""
         time, event_id, execution_id, *_ = self.row.row
-        envelope = dataclasses.replace(self.record.envelope, event_id=event_id, time=time)
+        envelope = dataclasses.replace(self.record.envelope, event_id=UUID(event_id), time=time)
         if isinstance(self.record, ExecutionStart):
-            return dataclasses.replace(self.record, envelope=envelope, execution_id=execution_id)
+            return dataclasses.replace(self.record, envelope=envelope, execution_id=UUID(execution_id))
         return dataclasses.replace(self.record, envelope=envelope)
 
 

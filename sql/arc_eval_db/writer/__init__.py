@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arc_eval_db.writer.batch_writer import BatchWriter, RefusedEvent, RefusedRow, RowReport, WriteReport
+from arc_eval_db.writer.batch_writer import BatchReport, BatchWriter, RefusedEvent, RefusedRow, RowReport, WriteReport
 from arc_eval_db.writer.dead_letters import DeadLetter, count_dead_letters, insert_dead_letters
 from arc_eval_db.writer.offsets import (
     Anchor,
@@ -13,10 +13,15 @@ from arc_eval_db.writer.offsets import (
     StoredPosition,
     TopicPartition,
 )
-from arc_eval_db.writer.rows import EventRow, LoggedEvent, event_row, row_of
+from arc_eval_db.writer.repeated_ids import RepeatedIds
+from arc_eval_db.writer.row_batch import Place, RowBatch
+from arc_eval_db.writer.rows import ROW_OF_TYPE, TABLE_OF_TYPE, EventRow, LoggedEvent, event_row, plain_row
 
 __all__ = [
+    "ROW_OF_TYPE",
+    "TABLE_OF_TYPE",
     "Anchor",
+    "BatchReport",
     "BatchWriter",
     "DeadLetter",
     "EventRow",
@@ -25,8 +30,11 @@ __all__ = [
     "LoggedEvent",
     "OffsetRange",
     "OffsetStore",
+    "Place",
     "RefusedEvent",
     "RefusedRow",
+    "RepeatedIds",
+    "RowBatch",
     "RowReport",
     "StoredPosition",
     "TopicPartition",
@@ -34,5 +42,5 @@ __all__ = [
     "count_dead_letters",
     "event_row",
     "insert_dead_letters",
-    "row_of",
+    "plain_row",
 ]

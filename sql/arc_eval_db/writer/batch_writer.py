@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from arc_eval_db.database import DuplicateRowError, RowRefusedError, Session
-from arc_eval_db.writer.parents import Row
-from arc_eval_db.writer.rows import COLUMNS, EventRow, LoggedEvent, RowBatch, event_row
-from arc_eval_db.writer.table_rows import copy_rows, store_rows
+from arc_eval_db.writer.repeated_ids import RepeatedIds
+from arc_eval_db.writer.row_batch import Place, RowBatch
+from arc_eval_db.writer.rows import EventRow, LoggedEvent, event_row
+from arc_eval_db.writer.table_rows import copy_new_rows, store_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,15 @@ class WriteReport:
     """In the order of the batch."""
 
 
+@dataclass(slots=True)
+class BatchReport:
+    """What became of a batch of rows by table: inserted + duplicates + refused = rows."""
+
+    inserted: int = 0
+    duplicates: int = 0
+    refused: dict[Place, RowRefusedError] = field(default_factory=dict)
+
+
 class BatchWriter:
     """Turns events into rows inside the caller's transaction. Holds no state: safe to share.
 
@@ -69,68 +80,64 @@ class BatchWriter:
 
     async def write_rows(self, session: Session, rows: Sequence[EventRow]) -> RowReport:
         """Write rows that were made of events before; `session` must be in a transaction."""
-        report = RowReport()
-        if not rows:
-            return report
-        batch = RowBatch.of(rows)
+        report = await self.write_batch(session, RowBatch.of(rows))
+        refused = []
+        if report.refused:
+            seen: Counter[str] = Counter()
+            for index, row in enumerate(rows):
+                if error := report.refused.get(Place(row.table, seen[row.table])):
+                    refused.append(RefusedRow(index, error))
+                seen[row.table] += 1
+        return RowReport(report.inserted, report.duplicates, refused)
+
+    async def write_batch(self, session: Session, batch: RowBatch, repeated: RepeatedIds | None = None) -> BatchReport:
+        """Write rows by table; `session` must be in a transaction.
+
+        Args:
+            repeated: remembers what was written, and so knows most of what comes again.
+        """
+        if not len(batch):
+            return BatchReport()
+        suspects = repeated.suspects(batch) if repeated else {}
         try:
             async with session.savepoint():
                 # The rows come before what they point at (no foreign key joins them): so the parents of refused rows
                 # need not be taken back, and rows that all writers share are locked for the shortest time.
-                copied = [await copy_rows(session, table, of_table) for table, of_table in _filled(batch)]
-                await batch.parents.write(session)
-            report.inserted = sum(copied)
+                inserted = 0
+                for table, rows in batch.filled():
+                    inserted += await copy_new_rows(session, table, rows, suspects.get(table, ()))
+                await batch.parents().write(session)
+            report = BatchReport(inserted)
         except (DuplicateRowError, RowRefusedError) as error:
-            refused = await self._write_carefully(session, list(enumerate(rows)), batch, report, error)
-            report.refused = sorted(refused, key=lambda found: found.index)
-        report.duplicates = len(rows) - report.inserted - len(report.refused)
+            report = await self._write_carefully(session, batch, error)
+        report.duplicates = len(batch) - report.inserted - len(report.refused)
+        if repeated:
+            repeated.note(batch, report.duplicates)
         return report
 
     async def _write_carefully(
-        self,
-        session: Session,
-        numbered: Sequence[tuple[int, EventRow]],
-        batch: RowBatch,
-        report: RowReport,
-        error: DuplicateRowError | RowRefusedError | None = None,
-    ) -> list[RefusedRow]:
-        """Store what can be stored, add it to `report`, and return what is refused."""
+        self, session: Session, batch: RowBatch, error: DuplicateRowError | RowRefusedError | None = None
+    ) -> BatchReport:
+        """Store what can be stored, and find what is refused."""
+        report = BatchReport()
         try:
             async with session.savepoint():
-                inserted, refused = await self._store_rows(session, numbered, batch, error)
-                numbers = {found.index for found in refused}
-                kept = [row for number, row in numbered if number not in numbers]
-                await (RowBatch.of(kept) if refused else batch).parents.write(session)
+                for table, rows in batch.filled():
+                    stored = await store_rows(session, table, rows, error)
+                    report.inserted += stored.inserted
+                    report.refused |= {Place(table, index): refusal for index, refusal in stored.refused}
+                await batch.parents(without=report.refused).write(session)
         except RowRefusedError as refusal:
             # Something that rows point at. Nothing that passes the checks is known to be refused there.
-            if len(numbered) == 1:
-                return [RefusedRow(numbered[0][0], refusal)]
-            middle = len(numbered) // 2
-            refused = []
-            for half in (numbered[:middle], numbered[middle:]):
-                of_half = RowBatch.of([row for _, row in half])
-                refused += await self._write_carefully(session, half, of_half, report)
-            return refused
-        report.inserted += inserted
-        return refused
-
-    async def _store_rows(
-        self,
-        session: Session,
-        numbered: Sequence[tuple[int, EventRow]],
-        batch: RowBatch,
-        error: DuplicateRowError | RowRefusedError | None,
-    ) -> tuple[int, list[RefusedRow]]:
-        inserted = 0
-        refused: list[RefusedRow] = []
-        for table, rows in _filled(batch):
-            # A table's rows stand in the order of the batch.
-            owners = [number for number, row in numbered if row.table == table]
-            stored = await store_rows(session, table, rows, error)
-            inserted += stored.inserted
-            refused += [RefusedRow(owners[index], refusal) for index, refusal in stored.refused]
-        return inserted, refused
-
-
-def _filled(batch: RowBatch) -> list[tuple[str, list[Row]]]:
-    return [(table, batch.tables[table]) for table in COLUMNS if batch.tables[table]]
+            places = list(batch.places())
+            if len(places) == 1:
+                return BatchReport(refused={places[0]: refusal})
+            report = BatchReport()
+            middle = len(places) // 2
+            for half in (places[:middle], places[middle:]):
+                part = batch.part(half)
+                of_half = await self._write_carefully(session, part)
+                report.inserted += of_half.inserted
+                original = dict(zip(part.places(), half, strict=True))
+                report.refused |= {original[place]: refused for place, refused in of_half.refused.items()}
+        return report

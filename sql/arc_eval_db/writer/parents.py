@@ -7,28 +7,33 @@ depend on order or repetition: minimum, maximum, and first known value.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Required, TypedDict
-from uuid import UUID
+from datetime import datetime
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, Required, Self, TypedDict
 
 import orjson
 
 from arc_eval_db.database import Session
 from arc_eval_db.schemas import ids
-from arc_eval_db.schemas.events import StartedEvent
+from arc_eval_db.schemas.bulk import PlainEvent
 from arc_eval_db.sql import queries
+from arc_eval_db.writer.patterns import failure_pattern
+from arc_eval_db.writer.rows import Row
 
-Row = tuple[Any, ...]
+_ids_of = itemgetter(2, 3, 4, 5)
+"""Of a row: the execution, the configuration's version, the scenario, the simulation."""
 
 
 class _Execution(TypedDict, total=False):
     """What is known of an execution: the columns of `upsert_executions`; what is missing is unknown."""
 
-    id: Required[UUID]
-    version_id: Required[UUID]
-    scenario_id: Required[UUID]
-    simulation_id: UUID
+    id: Required[str]
+    version_id: Required[str]
+    scenario_id: Required[str]
+    simulation_id: str
     started_at: datetime
     ended_at: datetime
     attempt: int
@@ -56,60 +61,71 @@ class _Pattern:
 class Parents:
     """Everything that the rows of a batch point at, each once."""
 
-    configurations: dict[UUID, str] = field(default_factory=dict)
-    versions: dict[UUID, _Version] = field(default_factory=dict)
-    scenarios: dict[UUID, str | None] = field(default_factory=dict)
-    simulations: dict[UUID, str | None] = field(default_factory=dict)
-    executions: dict[int, _Execution] = field(default_factory=dict)
-    patterns: dict[UUID, _Pattern] = field(default_factory=dict)
-    _mentioned: set[tuple[int, int, int]] = field(default_factory=set)
+    configurations: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, _Version] = field(default_factory=dict)
+    scenarios: dict[str, str | None] = field(default_factory=dict)
+    simulations: dict[str, str | None] = field(default_factory=dict)
+    executions: dict[str, _Execution] = field(default_factory=dict)
+    patterns: dict[str, _Pattern] = field(default_factory=dict)
 
-    def add_mentioned(self, row: Row) -> _Execution:
+    @classmethod
+    def of(cls, tables: Mapping[str, Sequence[Row]], started: Iterable[PlainEvent]) -> Self:
+        """What the rows of each table point at, and what the started events among them say of it."""
+        parents = cls()
+        for rows in tables.values():
+            parents._add_mentioned(rows)
+        for event in started:
+            parents._add_started(event)
+        for row in tables.get("outcomes", ()):
+            parents._add_ended(row)
+        for row in tables.get("failures", ()):
+            parents._add_failure(row)
+        return parents
+
+    def _add_mentioned(self, rows: Iterable[Row]) -> None:
         """Parents of which an event only has the ids."""
-        execution_id, version_id, scenario_id, simulation_id = row[2:6]
-        # For every event, not for every execution: nothing keeps two events of one from naming two configurations.
-        # Numbers, as a UUID is hashed and compared in Python: that would be half of the time that a batch's rows take.
-        mentioned = (version_id.int, scenario_id.int, simulation_id.int if simulation_id else 0)
-        if mentioned not in self._mentioned:
-            self._mentioned.add(mentioned)
+        # All ids of each event, not only the execution's: nothing keeps two events of one from naming two
+        # configurations. A set first, as most events of a batch name the same few.
+        contexts = set()
+        for execution_id, *context in set(map(_ids_of, rows)):
+            version_id, scenario_id, simulation_id = context
+            contexts.add(tuple(context))
+            if execution_id not in self.executions:
+                execution: _Execution = {"id": execution_id, "version_id": version_id, "scenario_id": scenario_id}
+                if simulation_id is not None:
+                    execution["simulation_id"] = simulation_id
+                self.executions[execution_id] = execution
+        for version_id, scenario_id, simulation_id in contexts:
             self.versions.setdefault(version_id, _Version())
             self.scenarios.setdefault(scenario_id, None)
             if simulation_id is not None:
                 self.simulations.setdefault(simulation_id, None)
-        execution = self.executions.get(execution_id.int)
-        if execution is None:
-            execution = {"id": execution_id, "version_id": version_id, "scenario_id": scenario_id}
-            if simulation_id is not None:
-                execution["simulation_id"] = simulation_id
-            self.executions[execution_id.int] = execution
-        return execution
 
-    def add_started(self, row: Row, event: StartedEvent) -> None:
+    def _add_started(self, event: PlainEvent) -> None:
         """Parents that an event describes."""
-        execution = self.add_mentioned(row)
-        data = event.data
-        execution["started_at"] = min(execution.get("started_at", event.time), event.time)
-        execution["attempt"] = max(execution.get("attempt", 1), data.attempt)
-        execution.setdefault("source", event.source)
-        if data.metadata and "metadata" not in execution:
-            execution["metadata"] = orjson.dumps(data.metadata).decode()
-        self.scenarios[data.scenario_id] = data.scenario
-        if data.simulation_id is not None and data.simulation is not None:
-            self.simulations[data.simulation_id] = data.simulation
-        self._add_version(event)
+        execution, time, data = self.executions[event["subject"]], event["time"], event["data"]
+        execution["started_at"] = min(execution.get("started_at", time), time)
+        execution["attempt"] = max(execution.get("attempt", 1), data["attempt"])
+        execution.setdefault("source", event["source"])
+        if data["metadata"] is not None:
+            execution.setdefault("metadata", data["metadata"])
+        self.scenarios[data["scenario_id"]] = data["scenario"]
+        if data["simulation_id"] is not None and data["simulation"] is not None:
+            self.simulations[data["simulation_id"]] = data["simulation"]
+        self._add_version(data)
 
-    def add_completed(self, row: Row) -> None:
+    def _add_ended(self, row: Row) -> None:
         """The end of an execution."""
-        execution, time = self.add_mentioned(row), row[0]
+        execution, time = self.executions[row[2]], row[0]
         known = execution.get("ended_at")
         if known is None or known < time:
             execution["ended_at"] = time
 
-    def add_failure(self, row: Row, signature: str) -> None:
+    def _add_failure(self, row: Row) -> None:
         """A sighting of a failure pattern."""
-        self.add_mentioned(row)
-        kind, message, _, pattern_id = row[7:11]
-        hour = row[0].astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        kind, message = row[7:9]
+        pattern_id, signature = failure_pattern(kind, message)
+        hour = row[0].replace(minute=0, second=0, microsecond=0)
         pattern = self.patterns.get(pattern_id)
         if pattern is None:
             self.patterns[pattern_id] = _Pattern(kind, signature, message, hour, hour)
@@ -117,15 +133,15 @@ class Parents:
         pattern.first_seen_at = min(pattern.first_seen_at, hour)
         pattern.last_seen_at = max(pattern.last_seen_at, hour)
 
-    def _add_version(self, event: StartedEvent) -> None:
-        data = event.data
-        version = self.versions[data.configuration_version_id]
-        if data.configuration_name is not None:
-            version.configuration_name = data.configuration_name
-            self.configurations[ids.configuration_id(data.configuration_name)] = data.configuration_name
-        if data.configuration is not None and version.content is None:
-            version.content = orjson.dumps(data.configuration).decode()
-            version.content_hash = ids.configuration_hash(data.configuration)
+    def _add_version(self, data: Mapping[str, Any]) -> None:
+        version = self.versions[data["configuration_version_id"]]
+        name, content = data["configuration_name"], data["configuration"]
+        if name is not None:
+            version.configuration_name = name
+            self.configurations[str(ids.configuration_id(name))] = name
+        if content is not None and version.content is None:
+            version.content = content
+            version.content_hash = _content_hash(content)
 
     async def write(self, session: Session) -> None:
         """Insert what is missing and complete what is known by now, in the order of the foreign keys."""
@@ -147,7 +163,13 @@ class Parents:
         return [orjson.dumps(list(self.executions.values())).decode()] if self.executions else []
 
 
-def _columns(rows: dict[UUID, Any]) -> list[list[Any]]:
+# To make JSON canonical takes long, and a simulation has few configurations.
+@lru_cache(maxsize=1024)
+def _content_hash(content: str) -> str:
+    return ids.configuration_hash(orjson.loads(content))
+
+
+def _columns(rows: dict[str, Any]) -> list[list[Any]]:
     """One array a column, the id first; the dataclasses' fields stand in the order of the statements' parameters."""
     if not rows:
         return []

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+
+from arc_eval_db.schemas import ids
 
 _SIGNATURE_CHARACTERS_MAX = 200
+
+# The message may be 32 kB, and the signature holds no more.
+_CHARACTERS_READ_MAX = 4 * _SIGNATURE_CHARACTERS_MAX
 
 # The order matters: an id or a path must be recognised before the numbers in it.
 _RULES = (
@@ -23,8 +29,19 @@ def failure_signature(message: str) -> str:
     >>> failure_signature("order 1234 of 'alice' not found in /data/orders/7.json")
     'order <n> of <value> not found in <path>'
     """
-    # Only the beginning is looked at: the message may be 32 kB, and the signature holds no more.
-    text = message[: 4 * _SIGNATURE_CHARACTERS_MAX]
+    text = message[:_CHARACTERS_READ_MAX]
     for pattern, placeholder in _RULES:
         text = pattern.sub(placeholder, text)
     return text.strip()[:_SIGNATURE_CHARACTERS_MAX]
+
+
+def failure_pattern(kind: str, message: str) -> tuple[str, str]:
+    """The id, as text, and the signature of the pattern that a failure belongs to."""
+    return _pattern(kind, message[:_CHARACTERS_READ_MAX])
+
+
+# An agent that fails says the same again and again, and to find the signature takes longer than the rest of a row.
+@lru_cache(maxsize=4096)
+def _pattern(kind: str, message: str) -> tuple[str, str]:
+    signature = failure_signature(message)
+    return str(ids.failure_pattern_id(kind, signature)), signature

@@ -1,26 +1,19 @@
-"""From events to the rows of each table, and to what must exist before them."""
+"""From events to the rows of each table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from operator import itemgetter
 from types import MappingProxyType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple
 
 import orjson
 
-from arc_eval_db.schemas import ids
-from arc_eval_db.schemas.events import (
-    Event,
-    ExecutionCompleted,
-    FailureRecorded,
-    ProgressedEvent,
-    StartedEvent,
-    ToolUsed,
-)
+from arc_eval_db.schemas.bulk import PlainEvent, plain_of
+from arc_eval_db.schemas.events import Event
 from arc_eval_db.schemas.status import ExecutionStatus
-from arc_eval_db.writer.parents import Parents, Row
-from arc_eval_db.writer.patterns import failure_signature
+from arc_eval_db.schemas.topics import COMPLETED, FAILURE_RECORDED, PROGRESSED, STARTED, TOOL_USED
+from arc_eval_db.writer.patterns import failure_pattern
 
 _COMMON = {
     "time": "timestamptz",
@@ -32,6 +25,8 @@ _COMMON = {
     "sequence": "bigint",
 }
 _LOG = {"log_partition": "integer", "log_offset": "bigint"}
+
+Row = tuple[Any, ...]
 
 COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -74,7 +69,16 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 )
 """The event tables, in the order in which every writer takes them, and their columns' types, in the order of a row."""
 
-_CONTEXT_FIELDS = {"configuration_version_id", "scenario_id", "simulation_id"}
+TABLE_OF_TYPE: Mapping[str, str] = MappingProxyType(
+    {
+        STARTED: "execution_events",
+        PROGRESSED: "execution_events",
+        FAILURE_RECORDED: "failures",
+        COMPLETED: "outcomes",
+        TOOL_USED: "tool_usage",
+    }
+)
+"""Where the row of an event goes, by the event's type."""
 
 
 class LoggedEvent(NamedTuple):
@@ -91,115 +95,128 @@ class EventRow(NamedTuple):
 
     table: str
     row: Row
-    """The values of `COLUMNS[table]`."""
-    described: StartedEvent | str | None = None
-    """What the row's parents need besides: the event of a start, the signature of a failure."""
-
-
-@dataclass(slots=True)
-class RowBatch:
-    """Rows by table, and the parents they need."""
-
-    tables: dict[str, list[Row]] = field(default_factory=lambda: {table: [] for table in COLUMNS})
-    parents: Parents = field(default_factory=Parents)
-
-    @classmethod
-    def of(cls, rows: Sequence[EventRow]) -> Self:
-        """Sort rows by table, and collect their parents."""
-        batch = cls()
-        tables, parents = batch.tables, batch.parents
-        for table, row, described in rows:
-            tables[table].append(row)
-            if table == "outcomes":
-                parents.add_completed(row)
-            elif described is None:
-                parents.add_mentioned(row)
-            elif isinstance(described, str):
-                parents.add_failure(row, described)
-            else:
-                parents.add_started(row, described)
-        return batch
+    """The values of `COLUMNS[table]`; ids are text."""
+    started: PlainEvent | None = None
+    """The event of a start, which says more of its execution than its row."""
 
 
 def event_row(logged: LoggedEvent) -> EventRow:
     """The row of an event."""
-    event, _, partition, offset = logged
-    data = event.data
-    context = (
-        event.time,
-        event.id,
-        event.subject,
-        data.configuration_version_id,
-        data.scenario_id,
-        data.simulation_id,
-        int(event.sequence),
-    )
-    if isinstance(event, StartedEvent):
-        return _lifecycle_row(context, event, {"configuration"}, event, partition, offset)
-    if isinstance(event, ProgressedEvent):
-        return _lifecycle_row(context, event, set(), None, partition, offset)
-    return row_of(context, event.data, partition, offset)
+    return plain_row(plain_of(logged.event), logged.partition, logged.offset)
 
 
-def row_of(
-    context: Row,
-    data: ExecutionCompleted | ToolUsed | FailureRecorded,
-    partition: int | None = None,
-    offset: int | None = None,
-) -> EventRow:
-    """The row of what has a table of its own: an outcome, a tool's use, a failure.
-
-    Args:
-        context: the values of the columns that all tables begin with.
-    """
-    if isinstance(data, ExecutionCompleted):
-        return EventRow("outcomes", _outcome(context, data, partition, offset))
-    if isinstance(data, ToolUsed):
-        return EventRow("tool_usage", (*context, *_tool_use(data), partition, offset))
-    signature = failure_signature(data.message)
-    pattern_id = ids.failure_pattern_id(data.kind, signature)
-    failure = (data.kind, data.message, _json(data.details), pattern_id)
-    return EventRow("failures", (*context, *failure, partition, offset), signature)
+def plain_row(event: PlainEvent, partition: int | None = None, offset: int | None = None) -> EventRow:
+    """The row of a plain event."""
+    type_ = event["type"]
+    row = ROW_OF_TYPE[type_](event, partition, offset)
+    return EventRow(TABLE_OF_TYPE[type_], row, event if type_ == STARTED else None)
 
 
-def _outcome(context: Row, data: ExecutionCompleted, partition: int | None, offset: int | None) -> Row:
-    status = data.status
+# One call a row, and no tuple that is taken apart again: these lines are run for every event.
+_envelope = itemgetter("time", "id", "subject", "sequence", "data")
+_lifecycle = itemgetter("type", "source", "traceparent")
+_CONTEXT = ("configuration_version_id", "scenario_id", "simulation_id")
+_started = itemgetter(*_CONTEXT, "scenario", "simulation", "configuration_name", "attempt", "metadata")
+_progress = itemgetter(*_CONTEXT, "message", "step", "details")
+_failure = itemgetter(*_CONTEXT, "kind", "message", "details")
+_tool_use = itemgetter(*_CONTEXT, "tool", "success", "duration_ms", "error", "arguments", "result_bytes")
+_outcome = itemgetter(
+    *_CONTEXT,
+    "status",
+    "score",
+    "duration_ms",
+    "cost_usd",
+    "input_tokens",
+    "output_tokens",
+    "error_kind",
+    "error_message",
+    "metadata",
+    "last_sequence",
+    "dropped",
+)
+
+
+def _started_row(event: PlainEvent, partition: int | None, offset: int | None) -> Row:
+    """The configuration is kept with its version."""
+    time, event_id, subject, sequence, data = _envelope(event)
+    type_, source, traceparent = _lifecycle(event)
+    version, scenario, simulation, scenario_name, simulation_name, configuration, attempt, metadata = _started(data)
+    said = {"scenario": scenario_name, "simulation": simulation_name, "configuration_name": configuration}
+    if attempt != 1:
+        said["attempt"] = attempt
+    # fmt: off
     return (
-        *context,
-        str(status),
-        status is ExecutionStatus.SUCCEEDED,
-        data.score,
-        data.duration_ms,
-        data.cost_usd,
-        data.input_tokens,
-        data.output_tokens,
-        data.error_kind,
-        data.error_message,
-        _json(data.metadata),
-        data.last_sequence,
-        _json(data.dropped),
-        partition,
-        offset,
+        time, event_id, subject, version, scenario, simulation, int(sequence), type_, source, traceparent,
+        _said(said, "metadata", metadata), partition, offset,
     )
+    # fmt: on
 
 
-def _tool_use(data: ToolUsed) -> Row:
-    return (data.tool, data.success, data.duration_ms, data.error, _json(data.arguments), data.result_bytes)
+def _progress_row(event: PlainEvent, partition: int | None, offset: int | None) -> Row:
+    time, event_id, subject, sequence, data = _envelope(event)
+    type_, source, traceparent = _lifecycle(event)
+    version, scenario, simulation, message, step, details = _progress(data)
+    # fmt: off
+    return (
+        time, event_id, subject, version, scenario, simulation, int(sequence), type_, source, traceparent,
+        _said({"message": message, "step": step}, "details", details), partition, offset,
+    )
+    # fmt: on
 
 
-def _lifecycle_row(
-    context: Row,
-    event: StartedEvent | ProgressedEvent,
-    leave_out: set[str],
-    described: StartedEvent | None,
-    partition: int | None,
-    offset: int | None,
-) -> EventRow:
-    data = event.data.model_dump_json(exclude=_CONTEXT_FIELDS | leave_out, exclude_defaults=True)
-    row = (*context, event.type, event.source, event.traceparent, data, partition, offset)
-    return EventRow("execution_events", row, described)
+def _said(values: Mapping[str, Any], name: str, text: str | None) -> str:
+    """The JSON text of what an event says; what is absent is left out. `text` is JSON already."""
+    said = {key: value for key, value in values.items() if value is not None}
+    if text is not None:
+        said[name] = orjson.Fragment(text)
+    return orjson.dumps(said).decode()
 
 
-def _json(value: object) -> str | None:
-    """The text of a jsonb column; an empty object takes no room."""
-    return orjson.dumps(value).decode() if value else None
+def _failure_row(event: PlainEvent, partition: int | None, offset: int | None) -> Row:
+    time, event_id, subject, sequence, data = _envelope(event)
+    version, scenario, simulation, kind, message, details = _failure(data)
+    pattern_id, _ = failure_pattern(kind, message)
+    # fmt: off
+    return (
+        time, event_id, subject, version, scenario, simulation, int(sequence), kind, message,
+        details, pattern_id, partition, offset,
+    )
+    # fmt: on
+
+
+def _tool_use_row(event: PlainEvent, partition: int | None, offset: int | None) -> Row:
+    time, event_id, subject, sequence, data = _envelope(event)
+    version, scenario, simulation, tool, success, duration, error, arguments, result_bytes = _tool_use(data)
+    # fmt: off
+    return (
+        time, event_id, subject, version, scenario, simulation, int(sequence), tool, success, duration, error,
+        arguments, result_bytes, partition, offset,
+    )
+    # fmt: on
+
+
+def _outcome_row(event: PlainEvent, partition: int | None, offset: int | None) -> Row:
+    time, event_id, subject, sequence, data = _envelope(event)
+    # fmt: off
+    (
+        version, scenario, simulation, status, score, duration, cost, input_tokens, output_tokens, kind, message,
+        metadata, last_sequence, dropped,
+    ) = _outcome(data)
+    return (
+        time, event_id, subject, version, scenario, simulation, int(sequence), str(status),
+        status == ExecutionStatus.SUCCEEDED, score, duration, cost, input_tokens, output_tokens, kind, message,
+        metadata, last_sequence, dropped, partition, offset,
+    )
+    # fmt: on
+
+
+ROW_OF_TYPE: Mapping[str, Callable[[PlainEvent, int | None, int | None], Row]] = MappingProxyType(
+    {
+        STARTED: _started_row,
+        PROGRESSED: _progress_row,
+        FAILURE_RECORDED: _failure_row,
+        COMPLETED: _outcome_row,
+        TOOL_USED: _tool_use_row,
+    }
+)
+"""Makes the row of a plain event of a type, from the event, its partition and its offset."""

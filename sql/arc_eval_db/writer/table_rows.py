@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 from arc_eval_db.database import DuplicateRowError, RowRefusedError, Session
-from arc_eval_db.writer.parents import Row
-from arc_eval_db.writer.rows import COLUMNS
+from arc_eval_db.writer.rows import COLUMNS, Row
 
 # After a refused row it pays to try about as many rows again as were good before it, but not fewer than this. Of 8, 32,
 # 64, 128 and 512, with 50 bad rows in 5,000, 64 took the client the least time: each attempt is four round trips.
@@ -22,8 +21,19 @@ class StoredRows:
     refused: list[tuple[int, RowRefusedError]] = field(default_factory=list)
 
 
-async def copy_rows(session: Session, table: str, rows: Sequence[Row]) -> int:
-    """COPY all rows or, by an error, none that may be kept."""
+async def copy_new_rows(session: Session, table: str, rows: Sequence[Row], suspects: Container[int] = ()) -> int:
+    """COPY all rows or, by an error, none that may be kept; returns how many.
+
+    Args:
+        suspects: indexes of rows that may be there already, which are then no error.
+    """
+    if not suspects:
+        return await _copy_rows(session, table, rows)
+    inserted = await _copy_rows(session, table, [row for index, row in enumerate(rows) if index not in suspects])
+    return inserted + await _insert_new(session, table, [row for index, row in enumerate(rows) if index in suspects])
+
+
+async def _copy_rows(session: Session, table: str, rows: Sequence[Row]) -> int:
     return await session.copy(table, tuple(COLUMNS[table]), rows)
 
 
@@ -84,7 +94,7 @@ async def _attempt(session: Session, table: str, rows: Sequence[Row], has_duplic
     if not has_duplicates:
         try:
             async with session.savepoint():
-                return await copy_rows(session, table, rows)
+                return await _copy_rows(session, table, rows)
         except DuplicateRowError:
             pass  # twice the work from here on, and rare
     async with session.savepoint():

@@ -55,7 +55,7 @@ _COMMIT = (
         "dead-letter-limit",
         "A bad deploy does not turn a topic into dead letters",
         _SINK,
-        "            self._limit.check(records, letters)\n",
+        "            self._limit.check(batch.records, letters)\n",
         "",
         (f"{_LIMIT_TESTS}::test_a_worker_stops_before_it_drains_a_topic_into_the_dead_letters",),
     ),

@@ -85,8 +85,8 @@ _ROWS = (
         "savepoint-around-an-attempt",
         "Nor while it is searched for: savepoint around each attempt",
         _TABLE_ROWS,
-        "async with session.savepoint():\n                return await copy_rows",
-        "if True:\n                return await copy_rows",
+        "async with session.savepoint():\n                return await _copy_rows",
+        "if True:\n                return await _copy_rows",
         (f"{_WRITER_TESTS}::test_refused_rows_are_found_and_the_others_written",),
     ),
     Mutation(
@@ -101,8 +101,8 @@ _ROWS = (
         "parents-before-the-commit",
         "No row lacks its execution: what rows point at is written in their transaction",
         _BATCH_WRITER,
-        "                await batch.parents.write(session)\n            report.inserted = sum(copied)",
-        "            report.inserted = sum(copied)",
+        "                await batch.parents().write(session)\n            report = BatchReport(inserted)",
+        "            report = BatchReport(inserted)",
         (f"{_WRITER_TESTS}::test_tools_before_any_start_have_their_execution",),
     ),
     Mutation(

@@ -11,7 +11,7 @@ from typing import Any, Self
 import aiokafka
 
 from arc_eval_db.consumers.kafka.errors import translated_errors
-from arc_eval_db.consumers.records import LogRecord
+from arc_eval_db.consumers.records import LogRecord, log_record
 from arc_eval_db.settings import KafkaSettings
 from arc_eval_db.writer import OffsetRange, TopicPartition
 
@@ -146,15 +146,7 @@ async def stop(consumer: aiokafka.AIOKafkaConsumer, timeout_s: float = STOP_TIME
 
 def to_record(message: Any) -> LogRecord:
     """An aiokafka ConsumerRecord as ours."""
-    return LogRecord(
-        message.topic,
-        message.partition,
-        message.offset,
-        message.timestamp,
-        message.key,
-        message.value,
-        tuple(message.headers),
-    )
+    return log_record(TopicPartition(message.topic, message.partition), message)
 
 
 def _native(partition: TopicPartition) -> aiokafka.TopicPartition:

@@ -24,9 +24,9 @@ from arc_eval_db.consumers.kafka.log_reader import (
     read_bounds,
     read_partitions,
     stop,
-    to_record,
 )
-from arc_eval_db.consumers.records import LogRecord
+from arc_eval_db.consumers.kafka.raw_records import hand_out_raw_records
+from arc_eval_db.consumers.records import LogRecord, PartitionRecords
 from arc_eval_db.consumers.settings import ConsumerSettings
 from arc_eval_db.settings import KafkaSettings
 from arc_eval_db.writer import TopicPartition
@@ -34,7 +34,7 @@ from arc_eval_db.writer import TopicPartition
 # New partitions of a topic are noticed within this time (aiokafka's own default is five minutes).
 _METADATA_MAX_AGE_MS = 30_000
 _COMMIT_TIMEOUT_S = 3.0
-_MIN_BYTES = 1
+# Where the broker answers with the first record, it is asked again so often when none comes.
 _MAX_WAIT_MS = 100
 _REFETCH_MS = 500
 
@@ -65,8 +65,8 @@ class GroupSource:
             session_timeout_ms=int(consumer.session_timeout_s * 1000),
             heartbeat_interval_ms=int(consumer.session_timeout_s * 1000 / 10),
             max_partition_fetch_bytes=consumer.partition_fetch_bytes_max,
-            fetch_max_wait_ms=_MAX_WAIT_MS,
-            fetch_min_bytes=_MIN_BYTES,
+            fetch_max_wait_ms=consumer.fetch_wait_ms or _MAX_WAIT_MS,
+            fetch_min_bytes=consumer.partition_fetch_bytes_max if consumer.fetch_wait_ms else 1,
             metadata_max_age_ms=_METADATA_MAX_AGE_MS,
             partition_assignment_strategy=(aiokafka.coordinator.assignors.roundrobin.RoundRobinPartitionAssignor,),
         )
@@ -79,6 +79,7 @@ class GroupSource:
         """
         with translated_errors("joining the group"):
             await asyncio.wait_for(self._consumer.start(), self._timeout_s + self._settings.session_timeout_s)
+        hand_out_raw_records(self._consumer)
         existing = {partition.topic for partition in await self._partitions()}
         if missing := [topic for topic in self._topics if topic not in existing]:
             raise MissingTopicsError(f"topics are missing: {', '.join(missing)}; run: arc-eval-db topics create")
@@ -132,7 +133,7 @@ class GroupSource:
         self._positioned.clear()
         self._consumer.pause(*self._consumer.assignment())
 
-    async def poll(self, records_max: int, timeout_s: float) -> dict[TopicPartition, list[LogRecord]]:
+    async def poll(self, records_max: int, timeout_s: float) -> dict[TopicPartition, PartitionRecords]:
         """Records of positioned partitions, in the order of their offsets; empty when none came in time.
 
         Raises:
@@ -150,7 +151,7 @@ class GroupSource:
                 # partitions is lost with the exception, so this client must not be asked again.
                 raise UnreadableRecordError(await self._unreadable_place()) from error
         return {
-            _ours(partition): [to_record(message) for message in messages]
+            (ours := _ours(partition)): PartitionRecords(ours, messages)
             for partition, messages in batches.items()
             if messages and partition in self._positioned
         }

@@ -1,0 +1,92 @@
+"""The batch that is made while another is written, and the garbage collector that waits for neither."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+
+import pytest
+
+from arc_eval_db.consumers.garbage import CollectorBetweenBatches
+from arc_eval_db.consumers.handler import ExecutionEventHandler
+from arc_eval_db.consumers.kafka import GroupSource
+from arc_eval_db.consumers.read_ahead import ReadAhead
+from arc_eval_db.consumers.settings import ConsumerSettings
+from arc_eval_db.schemas.topics import TOOL_USED, TopicNames
+from arc_eval_db.settings import KafkaSettings
+from support.conditions import eventually
+from support.events import event
+from support.log import send_events
+
+
+@pytest.fixture
+async def source(kafka_settings: KafkaSettings, group: str) -> AsyncIterator[GroupSource]:
+    """At the beginning of all partitions, with 1,200 records to come."""
+    await send_events(kafka_settings, [event(TOOL_USED) for _ in range(1_200)])
+    topics = TopicNames(kafka_settings.topic_prefix)
+    source = GroupSource(kafka_settings, ConsumerSettings.load(group=group), topics.all)
+    await source.start()
+    try:
+        await eventually(lambda: len(source.unpositioned()) == 6, "all partitions assigned")
+        source.seek(dict.fromkeys(source.unpositioned(), 0))
+        yield source
+    finally:
+        await source.close()
+
+
+@pytest.mark.kafka
+async def test_batches_come_in_order_and_whole(source: GroupSource, kafka_settings: KafkaSettings) -> None:
+    ahead = ReadAhead(source, ExecutionEventHandler(TopicNames(kafka_settings.topic_prefix)), 0.5)
+    offsets: dict[int, list[int]] = {}
+    rows = 0
+    while rows < 1_200:
+        polled = await ahead.next(700)
+        ahead.begin(700)
+        assert len(polled.batch.rows) == sum(map(len, polled.records.values()))
+        rows += len(polled.batch.rows)
+        for partition, records in polled.records.items():
+            offsets.setdefault(partition.partition, []).extend(records.offsets)
+    await ahead.drop()
+    assert all(found == list(range(len(found))) for found in offsets.values())
+    assert sum(map(len, offsets.values())) == 1_200
+
+
+@pytest.mark.kafka
+async def test_what_was_dropped_is_read_again(source: GroupSource, kafka_settings: KafkaSettings) -> None:
+    ahead = ReadAhead(source, ExecutionEventHandler(TopicNames(kafka_settings.topic_prefix)), 0.5)
+    ahead.begin(10_000)
+    await asyncio.wait({ahead._task})  # type: ignore[type-var]  # there is one
+    await ahead.drop()
+    assert not ahead.is_ahead
+    assert len(source.unpositioned()) == 6, "nobody can go on behind what was lost"
+    source.seek(dict.fromkeys(source.unpositioned(), 0))
+    first = await ahead.next(10_000)
+    assert all(records.offsets[0] == 0 for records in first.records.values())
+
+
+def test_the_collector_runs_between_batches_only() -> None:
+    now = [100.0]
+    passes: list[dict[str, int]] = []
+
+    def noted(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            passes.append(info)
+
+    with CollectorBetweenBatches(clock=lambda: now[0]) as collector:
+        assert not gc.isenabled()
+        assert gc.get_freeze_count() > 0
+        gc.callbacks.append(noted)
+        try:
+            counts = []
+            for moment in (100.5, 101.0, 101.5, 102.5):
+                now[0] = moment
+                garbage = [[number] for number in range(10_000)]
+                collector.between_batches()
+                counts.append(len(passes))
+            del garbage
+        finally:
+            gc.callbacks.remove(noted)
+    assert counts == [0, 1, 1, 2]
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
