@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 MINUTES ?= 10
-FOLDERS := schemas producers sql consumers replay local cli tests examples
+FOLDERS := schemas producers sql consumers replay local bench cli tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-timescaledb test-faults test-mutations load soak check coverage bench-views bench-storage bench-recorder pictures format lint types imports schema lock clean
+.PHONY: help install demo test test-timescaledb test-faults test-mutations load soak check coverage bench bench-compare bench-views bench-storage bench-recorder pictures format lint types imports schema lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -56,6 +56,13 @@ coverage: install ## the tests, with at least 90 % of the package covered
 bench-views bench-storage bench-recorder: install ## how fast, how small (docs/performance.md): make bench-views DATABASE_URL=postgresql://...
 	@test -n "$(DATABASE_URL)" || { echo "name the server: make $@ DATABASE_URL=postgresql://user:password@host:port/postgres"; exit 2; }
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.$(@:bench-%=%) --url "$(DATABASE_URL)" $(BENCH_ARGUMENTS)
+
+bench: install ## how fast everything is, on an embedded stack (15 minutes; docs/performance.md): make bench BENCH_ARGUMENTS="sink"
+	@$(BIN)/arc-eval-db bench $(BENCH_ARGUMENTS)
+
+bench-compare: install ## two revisions in one interleaved run ("." is the working tree): make bench-compare A=HEAD~1 B=.
+	@test -n "$(A)" -a -n "$(B)" || { echo "name two revisions: make $@ A=HEAD~1 B=."; exit 2; }
+	$(BIN)/python -m arc_eval_db.bench.compare "$(A)" "$(B)" $(BENCH_ARGUMENTS)
 
 pictures: install ## draw the pictures of docs/views.md again: make pictures DATABASE_URL=postgresql://...
 	PYTHONPATH=tests $(BIN)/python -m support.pictures "$(DATABASE_URL)"

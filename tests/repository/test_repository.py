@@ -15,7 +15,7 @@ from support.regenerate import metrics_page
 from support.servers import KAFKA_IMAGE, TIMESCALEDB_IMAGE
 
 ROOT = Path(__file__).resolve().parents[2]
-PORTIONS = ("schemas", "producers", "sql", "consumers", "replay", "local", "cli")
+PORTIONS = ("schemas", "producers", "sql", "consumers", "replay", "local", "bench", "cli")
 
 
 def modules() -> Iterator[Path]:
@@ -54,6 +54,8 @@ def test_one_marker_says_that_there_are_types() -> None:
         (
             "asyncpg",
             {
+                "bench/arc_eval_db/bench/peers/faststream_batch.py",
+                "bench/arc_eval_db/bench/peers/plain.py",
                 "sql/arc_eval_db/database/errors.py",
                 "sql/arc_eval_db/database/pool.py",
                 "sql/arc_eval_db/database/session.py",
@@ -62,10 +64,13 @@ def test_one_marker_says_that_there_are_types() -> None:
         (
             "aiokafka",
             {
+                "bench/arc_eval_db/bench/kafka.py",
+                "bench/arc_eval_db/bench/peers/plain.py",
                 "producers/arc_eval_db/producers/transports/kafka.py",
                 "consumers/arc_eval_db/consumers/kafka/admin.py",
                 "consumers/arc_eval_db/consumers/kafka/errors.py",
                 "consumers/arc_eval_db/consumers/kafka/log_reader.py",
+                "consumers/arc_eval_db/consumers/kafka/raw_records.py",
                 "consumers/arc_eval_db/consumers/kafka/source.py",
             },
         ),

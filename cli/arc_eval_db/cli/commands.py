@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 import click
 
+from arc_eval_db.cli.bench import bench
 from arc_eval_db.cli.consume import consume
 from arc_eval_db.cli.demo import demo
 from arc_eval_db.cli.doctor import doctor
@@ -37,5 +38,5 @@ def cli() -> None:
     """
 
 
-for command in (demo, local, migrate, topics, consume, lag, spool, doctor):
+for command in (demo, local, migrate, topics, consume, lag, spool, doctor, bench):
     cli.add_command(command)
