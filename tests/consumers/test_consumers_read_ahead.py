@@ -13,6 +13,8 @@ from arc_eval_db.consumers.handler import ExecutionEventHandler
 from arc_eval_db.consumers.kafka import GroupSource
 from arc_eval_db.consumers.read_ahead import ReadAhead
 from arc_eval_db.consumers.settings import ConsumerSettings
+from arc_eval_db.consumers.worker import Worker
+from arc_eval_db.database import DatabaseSettings
 from arc_eval_db.schemas.topics import TOOL_USED, TopicNames
 from arc_eval_db.settings import KafkaSettings
 from support.conditions import eventually
@@ -90,3 +92,15 @@ def test_the_collector_runs_between_batches_only() -> None:
     assert counts == [0, 1, 1, 2]
     assert gc.isenabled()
     assert gc.get_freeze_count() == 0
+
+
+@pytest.mark.kafka
+async def test_garbage_is_collected_while_the_database_is_away(kafka_settings: KafkaSettings, group: str) -> None:
+    nowhere = DatabaseSettings.load(database_url="postgresql://nobody@127.0.0.1:1/nothing")
+    calls: list[None] = []
+    settings = ConsumerSettings.load(group=group, retry_backoff_s_max=0.1)
+    worker = Worker(kafka_settings, nowhere, settings, between_batches=lambda: calls.append(None))
+    running = asyncio.create_task(worker.run())
+    await eventually(lambda: len(calls) > 2, "it is called between the attempts")
+    worker.stop()
+    assert (await asyncio.wait_for(running, 30)).batches == 0

@@ -15,6 +15,8 @@ from arc_eval_db.writer import TopicPartition
 # About 3 ms: so long, and not longer, the answers of the database and of Kafka may have to wait.
 _SLICE_RECORDS = 500
 
+_CANCEL_TIMEOUT_S = 5.0
+
 
 @dataclass(slots=True)
 class PolledBatch:
@@ -67,8 +69,8 @@ class ReadAhead:
         if task is None:
             return
         task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled():
+        await asyncio.wait({task}, timeout=_CANCEL_TIMEOUT_S)
+        if task.done() and not task.cancelled():
             task.exception()  # seen; whatever it met is met again
         self._source.forget_positions()
 

@@ -65,7 +65,7 @@ class Worker:
         """
         Args:
             until_caught_up: end when the group has everything that was in the log when the run began.
-            between_batches: called after each batch, and about twice a second where there is none.
+            between_batches: called after each batch, about twice a second where there is none, and before each pause.
         """
         self.metrics = metrics or WorkerMetrics()
         self.report = WorkerReport()
@@ -306,6 +306,7 @@ class Worker:
         await self._wait(seconds, source=source)
 
     async def _wait(self, seconds: float, *, source: GroupSource | None) -> None:
+        self._between_batches()
         self._watchdog.progress(pause_s=seconds)
         if source is not None:
             await source.idle(seconds, self._stopping)

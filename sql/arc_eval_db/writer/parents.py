@@ -85,11 +85,10 @@ class Parents:
     def _add_mentioned(self, rows: Iterable[Row]) -> None:
         """Parents of which an event only has the ids."""
         # All ids of each event, not only the execution's: nothing keeps two events of one from naming two
-        # configurations. A set first, as most events of a batch name the same few.
-        contexts = set()
-        for execution_id, *context in set(map(_ids_of, rows)):
-            version_id, scenario_id, simulation_id = context
-            contexts.add(tuple(context))
+        # configurations. Each combination once, as most events of a batch name the same few.
+        contexts: dict[tuple[str, str, str | None], None] = {}
+        for execution_id, version_id, scenario_id, simulation_id in dict.fromkeys(map(_ids_of, rows)):
+            contexts[version_id, scenario_id, simulation_id] = None
             if execution_id not in self.executions:
                 execution: _Execution = {"id": execution_id, "version_id": version_id, "scenario_id": scenario_id}
                 if simulation_id is not None:
