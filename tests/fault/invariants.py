@@ -185,7 +185,11 @@ def _differing_columns(row: StoredRow, value: bytes, evidence: Evidence) -> list
 
 
 def _comparable(value: Any, kind: str) -> Any:
-    return orjson.loads(value) if kind == "jsonb" and value is not None else value
+    if value is None:
+        return None
+    if kind == "jsonb":
+        return orjson.loads(value)
+    return str(value) if kind == "uuid" else value
 
 
 def _is_repeated(record: LogRecord, row: StoredRow, values: dict[Place, bytes | None], evidence: Evidence) -> bool:
