@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import orjson
@@ -17,8 +17,9 @@ from pydantic_core import SchemaValidator
 
 from arc_eval_db.schemas import ids
 from arc_eval_db.schemas.events import EVENT_MODELS, Event, ExecutionContext, ExecutionStarted, type_name
+from arc_eval_db.schemas.json_depth import exceeds_depth
 from arc_eval_db.schemas.json_fields import check_exact_json, check_json
-from arc_eval_db.schemas.limits import EVENT_BYTES_MAX, JSON_DEPTH_MAX, TEXT_BYTES_MAX, TIME_AHEAD_MAX, TIME_MIN
+from arc_eval_db.schemas.limits import EVENT_BYTES_MAX, TEXT_BYTES_MAX, TIME_AHEAD_MAX, TIME_MIN
 from arc_eval_db.schemas.text import truncate
 
 PlainEvent = dict[str, Any]
@@ -34,7 +35,8 @@ _OBJECTS: dict[str, tuple[str, ...]] = {
     )
     for model in EVENT_MODELS
 }
-_CONTEXT_IDS = ("configuration_version_id", "scenario_id", "simulation_id")
+CONTEXT_IDS = ("configuration_version_id", "scenario_id", "simulation_id")
+"""What the data of every event begins with."""
 
 
 def plain_of(event: Event) -> PlainEvent:
@@ -51,7 +53,7 @@ def plain_of(event: Event) -> PlainEvent:
 def plain_data(event_type: str, data: ExecutionContext) -> dict[str, Any]:
     """The `data` of a plain event."""
     plain = dict(vars(data))
-    for name in _CONTEXT_IDS:
+    for name in CONTEXT_IDS:
         if plain[name] is not None:
             plain[name] = str(plain[name])
     for name in _OBJECTS[event_type]:
@@ -94,7 +96,7 @@ class BulkParser:
             if (
                 not value
                 or len(value) > EVENT_BYTES_MAX
-                or value.count(b"{") + value.count(b"[") > JSON_DEPTH_MAX
+                or exceeds_depth(value)
                 # Most hold no backslash, and to look for one byte takes a twentieth of the time.
                 or (b"\\" in value and rb"\u0000" in value)
             ):
@@ -141,10 +143,6 @@ def _json(value: dict[str, Any]) -> str:
     return raw.decode()
 
 
-_version_ids: dict[str, str] = {}
-_VERSION_IDS_MAX = 1024
-
-
 def _is_consistent(data: Mapping[str, Any]) -> bool:
     """What `ExecutionStarted` checks of its ids."""
     if data["scenario_id"] != str(ids.scenario_id(data["scenario"])):
@@ -152,16 +150,13 @@ def _is_consistent(data: Mapping[str, Any]) -> bool:
     if data["simulation"] is not None and data["simulation_id"] != str(ids.simulation_id(data["simulation"])):
         return False
     content = data["configuration"]
-    return content is None or _version_ids.get(content) == data["configuration_version_id"] or _is_version(data)
+    return content is None or _version_id(content) == data["configuration_version_id"]
 
 
-def _is_version(data: Mapping[str, Any]) -> bool:
-    # To make JSON canonical takes a hundred times as long as all the rest, and a simulation has few configurations.
-    content = data["configuration"]
-    if len(_version_ids) >= _VERSION_IDS_MAX:
-        _version_ids.clear()
-    _version_ids[content] = str(ids.configuration_version_id(orjson.loads(content)))
-    return bool(_version_ids[content] == data["configuration_version_id"])
+# To make JSON canonical takes a hundred times as long as all the rest, and a simulation has few configurations.
+@lru_cache(maxsize=1024)
+def _version_id(content: str) -> str:
+    return str(ids.configuration_version_id(orjson.loads(content)))
 
 
 @cache

@@ -15,10 +15,9 @@ from arc_eval_db.writer.offsets import (
 )
 from arc_eval_db.writer.repeated_ids import RepeatedIds
 from arc_eval_db.writer.row_batch import Place, RowBatch
-from arc_eval_db.writer.rows import ROW_OF_TYPE, TABLE_OF_TYPE, EventRow, LoggedEvent, event_row, plain_row
+from arc_eval_db.writer.rows import TABLE_OF_TYPE, EventRow, LoggedEvent, event_row, plain_row
 
 __all__ = [
-    "ROW_OF_TYPE",
     "TABLE_OF_TYPE",
     "Anchor",
     "BatchReport",

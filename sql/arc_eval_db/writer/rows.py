@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from arc_eval_db.schemas.bulk import PlainEvent, plain_of
+from arc_eval_db.schemas.bulk import CONTEXT_IDS, PlainEvent, plain_of
 from arc_eval_db.schemas.events import Event
 from arc_eval_db.schemas.status import ExecutionStatus
 from arc_eval_db.schemas.topics import COMPLETED, FAILURE_RECORDED, PROGRESSED, STARTED, TOOL_USED
@@ -115,13 +115,12 @@ def plain_row(event: PlainEvent, partition: int | None = None, offset: int | Non
 # One call a row, and no tuple that is taken apart again: these lines are run for every event.
 _envelope = itemgetter("time", "id", "subject", "sequence", "data")
 _lifecycle = itemgetter("type", "source", "traceparent")
-_CONTEXT = ("configuration_version_id", "scenario_id", "simulation_id")
-_started = itemgetter(*_CONTEXT, "scenario", "simulation", "configuration_name", "attempt", "metadata")
-_progress = itemgetter(*_CONTEXT, "message", "step", "details")
-_failure = itemgetter(*_CONTEXT, "kind", "message", "details")
-_tool_use = itemgetter(*_CONTEXT, "tool", "success", "duration_ms", "error", "arguments", "result_bytes")
+_started = itemgetter(*CONTEXT_IDS, "scenario", "simulation", "configuration_name", "attempt", "metadata")
+_progress = itemgetter(*CONTEXT_IDS, "message", "step", "details")
+_failure = itemgetter(*CONTEXT_IDS, "kind", "message", "details")
+_tool_use = itemgetter(*CONTEXT_IDS, "tool", "success", "duration_ms", "error", "arguments", "result_bytes")
 _outcome = itemgetter(
-    *_CONTEXT,
+    *CONTEXT_IDS,
     "status",
     "score",
     "duration_ms",
