@@ -58,9 +58,9 @@ class Place:
         return await asyncio.wait_for(worker.run(), 60)
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[Worker]:
+    async def running(self, **settings: Any) -> AsyncIterator[Worker]:
         """A worker that looks again at what it halted as often as it can."""
-        worker = Worker(self.kafka, self.database, self.settings)
+        worker = Worker(self.kafka, self.database, self.settings.model_copy(update=settings))
         worker._positioner.recheck_s_max = 0.1
         running = asyncio.create_task(worker.run())
         try:
@@ -179,17 +179,15 @@ async def test_retention_overtakes_a_worker_at_work(place: Place, monkeypatch: p
 
     monkeypatch.setattr(GroupSource, "poll", noted)
     await produce(place.kafka, place.partition, uses(1))
-    async with place.running() as worker:
+    async with place.running(batch_records_max=1) as worker:
         await eventually(lambda: worker.report.batches == 1, "the first record")
         async with await connect(place.database) as other, other.transaction():
             await other.execute("LOCK TABLE tool_usage IN ACCESS EXCLUSIVE MODE")
-            # It holds one batch, has read the next ahead, and its client has fetched a third: no more is asked for.
+            # It holds one batch and has read the next ahead: no more is asked for.
             for batches in (2, 3):
                 await produce(place.kafka, place.partition, uses(1))
                 await eventually(lambda batches=batches: len(polled) == batches, "it is read")
-            await produce(place.kafka, place.partition, uses(1))
-            await eventually(lambda: bool(polled[0]._consumer._fetcher._records), "it is fetched")
-            await produce(place.kafka, place.partition, uses(6))
+            await produce(place.kafka, place.partition, uses(7))
             await delete_records(place.kafka, place.partition, 8)
 
         async def all_accounted_for() -> bool:
@@ -199,7 +197,7 @@ async def test_retention_overtakes_a_worker_at_work(place: Place, monkeypatch: p
             return lost | read == set(range(10))
 
         await eventually(all_accounted_for, "each offset is a row or in a gap")
-        assert await place.read() == {0, 1, 2, 3, 8, 9}
+        assert await place.read() == {0, 1, 2, 8, 9}
         assert len(await place.gaps()) == 1
         assert worker.metrics.value("arc_eval_consumer_retries_total", cause="OffsetOutOfRangeError") >= 1
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from arc_eval_db.consumers.garbage import CollectorBetweenBatches
-from arc_eval_db.consumers.handler import ExecutionEventHandler
+from arc_eval_db.consumers.handler import ExecutionEventHandler, HandledBatch
 from arc_eval_db.consumers.kafka import GroupSource
-from arc_eval_db.consumers.read_ahead import ReadAhead
+from arc_eval_db.consumers.read_ahead import PolledBatch, ReadAhead
+from arc_eval_db.consumers.records import PartitionRecords
 from arc_eval_db.consumers.settings import ConsumerSettings
 from arc_eval_db.consumers.worker import Worker
-from arc_eval_db.database import DatabaseSettings
+from arc_eval_db.database import DatabaseSettings, RowRefusedError
 from arc_eval_db.schemas.topics import TOOL_USED, TopicNames
 from arc_eval_db.settings import KafkaSettings
+from arc_eval_db.writer import Place
 from support.conditions import eventually
 from support.events import event
 from support.log import send_events
@@ -55,10 +58,43 @@ async def test_batches_come_in_order_and_whole(source: GroupSource, kafka_settin
 
 
 @pytest.mark.kafka
+async def test_a_batch_grows_until_it_is_asked_for(source: GroupSource, kafka_settings: KafkaSettings) -> None:
+    handler = CountingHandler(TopicNames(kafka_settings.topic_prefix))
+    ahead = ReadAhead(source, handler, 0.5)
+    ahead.begin(1_300)
+    await eventually(lambda: handler.records == 1_200, "all that is there was read")
+    for number in (1_250, 1_300):
+        await send_events(kafka_settings, [event(TOOL_USED) for _ in range(50)])
+        await eventually(lambda number=number: handler.records == number, "what came since was read as well")
+    await send_events(kafka_settings, [event(TOOL_USED) for _ in range(50)])
+    polled = await ahead.next(1_300)
+    assert len(polled) == len(polled.batch.rows) == 1_300, "and no more than a batch may have"
+    assert sorted(letter.offset for letter in polled.batch.refused(_all_refused(polled))) == sorted(
+        offset for records in polled.records.values() for offset in records.offsets
+    ), "each row's record is still found"
+    assert sum(map(len, (await ahead.next(1_300)).records.values())) == 50
+
+
+class CountingHandler(ExecutionEventHandler):
+    """Knows how many records it has handled."""
+
+    records = 0
+
+    def add(self, batch: HandledBatch, source: PartitionRecords, first: int = 0, *others: Any, **named: Any) -> None:
+        super().add(batch, source, first, *others, **named)
+        self.records = batch.records.total()
+
+
+def _all_refused(polled: PolledBatch) -> dict[Place, RowRefusedError]:
+    return {place: RowRefusedError("refused") for place in polled.batch.rows.places()}
+
+
+@pytest.mark.kafka
 async def test_what_was_dropped_is_read_again(source: GroupSource, kafka_settings: KafkaSettings) -> None:
-    ahead = ReadAhead(source, ExecutionEventHandler(TopicNames(kafka_settings.topic_prefix)), 0.5)
+    handler = CountingHandler(TopicNames(kafka_settings.topic_prefix))
+    ahead = ReadAhead(source, handler, 0.5)
     ahead.begin(10_000)
-    await asyncio.wait({ahead._task})  # type: ignore[type-var]  # there is one
+    await eventually(lambda: handler.records == 1_200, "all that is there was read")
     await ahead.drop()
     assert not ahead.is_ahead
     assert len(source.unpositioned()) == 6, "nobody can go on behind what was lost"

@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
+from collections.abc import Callable
 
 import click
+import structlog
 
 from arc_eval_db.cli.running import command, database_settings, json_option, kafka_settings, print_json, run_async
 from arc_eval_db.consumers.account import WorkerReport
@@ -17,7 +20,8 @@ from arc_eval_db.consumers.metrics import MetricsServer, WorkerMetrics
 from arc_eval_db.consumers.settings import ConsumerSettings
 from arc_eval_db.consumers.watchdog import ended_when_blocked
 from arc_eval_db.consumers.worker import Worker
-from arc_eval_db.errors import SettingsError
+from arc_eval_db.consumers.worker_processes import EXIT_FATAL, WorkerCommand, WorkerProcesses
+from arc_eval_db.errors import ArcEvalError, SettingsError
 
 
 @click.command()
@@ -31,6 +35,15 @@ from arc_eval_db.errors import SettingsError
     type=click.IntRange(1, 100_000),
     help="Records in one transaction at the most.  [default: 10000]",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes that share the partitions; one that dies is started again. Metrics are on as many ports, from "
+    "--metrics-port on.",
+)
+@click.option("--worker-number", type=int, hidden=True, help="One of --workers: ends with its standard input.")
 @click.option("--metrics-port", type=click.IntRange(0, 65_535), help="Serve Prometheus metrics on this port.")
 @click.option(
     "--log-level",
@@ -46,18 +59,26 @@ def consume(
     group: str | None,
     until_caught_up: bool,
     batch_records_max: int | None,
+    workers: int,
+    worker_number: int | None,
     metrics_port: int | None,
     log_level: str,
     as_json: bool,
 ) -> None:
     """Write events from Kafka into the database, exactly once, until stopped.
 
-    Run as many as there are partitions to share. SIGTERM or Ctrl-C ends the worker after the batch in hand, within ten
-    seconds; a worker that is killed loses and repeats nothing. Logs go to standard error.
+    Run as many as there are CPUs, and partitions to share. SIGTERM or Ctrl-C ends the worker after the batch in hand,
+    within ten seconds; a worker that is killed loses and repeats nothing. Logs go to standard error.
     """
     configure_logging(log_level)
     settings = ConsumerSettings.load(group=group, batch_records_max=batch_records_max, metrics_port=metrics_port)
-    report = run_async(_consume(settings, until_caught_up=until_caught_up))
+    if workers > 1:
+        report = run_async(_supervise(settings, workers, log_level, until_caught_up=until_caught_up))
+    elif worker_number is not None:
+        structlog.contextvars.bind_contextvars(worker=worker_number)
+        report = _consume_supervised(settings, until_caught_up=until_caught_up)
+    else:
+        report = run_async(_consume(settings, until_caught_up=until_caught_up))
     if as_json:
         print_json({name: getattr(report, name) for name in report.__slots__})
     else:
@@ -68,7 +89,49 @@ def consume(
         )
 
 
-async def _consume(settings: ConsumerSettings, *, until_caught_up: bool) -> WorkerReport:
+async def _supervise(
+    settings: ConsumerSettings, workers: int, log_level: str, *, until_caught_up: bool
+) -> WorkerReport:
+    """Run this command several times."""
+    kafka_settings(), database_settings()  # what is wrong with them is said once
+    commands = [_worker_command(settings, number, log_level, until_caught_up) for number in range(workers)]
+    processes = WorkerProcesses(commands, drain_timeout_s=settings.drain_timeout_s, restart_ended=not until_caught_up)
+    _on_stop(processes.stop)
+    return await processes.run()
+
+
+def _worker_command(settings: ConsumerSettings, number: int, log_level: str, until_caught_up: bool) -> WorkerCommand:
+    # fmt: off
+    arguments = [
+        sys.executable, "-m", "arc_eval_db.cli", "consume", "--json",
+        "--worker-number", str(number),
+        "--group", settings.group,
+        "--batch-records-max", str(settings.batch_records_max),
+        "--log-level", log_level,
+    ]
+    # fmt: on
+    if until_caught_up:
+        arguments.append("--until-caught-up")
+    environment = dict(os.environ)
+    if settings.metrics_port is not None:
+        # 0 is any port, for each of them.
+        arguments += ["--metrics-port", str(settings.metrics_port and settings.metrics_port + number)]
+    if settings.instance_id is not None:
+        environment["ARC_EVAL_CONSUMER_INSTANCE_ID"] = f"{settings.instance_id}-{number}"
+    return WorkerCommand(arguments, environment)
+
+
+def _consume_supervised(settings: ConsumerSettings, *, until_caught_up: bool) -> WorkerReport:
+    try:
+        return run_async(_consume(settings, until_caught_up=until_caught_up, until_end_of_input=True))
+    except ArcEvalError as error:
+        click.echo(f"arc-eval-db: {error}", err=True)
+        sys.exit(EXIT_FATAL)
+
+
+async def _consume(
+    settings: ConsumerSettings, *, until_caught_up: bool, until_end_of_input: bool = False
+) -> WorkerReport:
     metrics = WorkerMetrics()
     collector = CollectorBetweenBatches()
     worker = Worker(
@@ -79,14 +142,32 @@ async def _consume(settings: ConsumerSettings, *, until_caught_up: bool) -> Work
         until_caught_up=until_caught_up,
         between_batches=collector.between_batches,
     )
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, worker.stop)
+    _on_stop(worker.stop)
+    if until_end_of_input:
+        _at_end_of_input(worker.stop)
     with collector, contextlib.ExitStack() as stack:
         if settings.metrics_port is not None:
             stack.enter_context(_metrics_server(metrics, settings))
         async with ended_when_blocked(settings.stall_timeout_s):
             return await worker.run()
+
+
+def _on_stop(stop: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+
+
+def _at_end_of_input(stop: Callable[[], None]) -> None:
+    """Call `stop` when whoever holds the other end of standard input is gone."""
+    loop, number = asyncio.get_running_loop(), sys.stdin.fileno()
+
+    def readable() -> None:
+        if not os.read(number, 1024):
+            loop.remove_reader(number)
+            stop()
+
+    loop.add_reader(number, readable)
 
 
 def _metrics_server(metrics: WorkerMetrics, settings: ConsumerSettings) -> MetricsServer:

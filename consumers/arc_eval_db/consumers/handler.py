@@ -11,7 +11,7 @@ from uuid import UUID
 
 from arc_eval_db.consumers.records import LogRecord, PartitionRecords, by_partition
 from arc_eval_db.database import RowRefusedError
-from arc_eval_db.schemas.bulk import BulkEvents, BulkParser
+from arc_eval_db.schemas.bulk import BulkParser
 from arc_eval_db.schemas.events import Event
 from arc_eval_db.schemas.parsing import parse_event
 from arc_eval_db.schemas.refusals import EventRefusedError, RefusalReason
@@ -24,7 +24,6 @@ from arc_eval_db.writer import (
     Place,
     RowBatch,
     event_row,
-    plain_row,
 )
 
 
@@ -130,12 +129,12 @@ class ExecutionEventHandler:
         batch.records[topic] += len(values)
         if first == 0:
             batch.add_source(self._tables.get(topic, frozenset()), source)
-        add = batch.rows.add
-        parser = self._parsers.get(topic)
-        found = parser.parse(values, now) if parser else BulkEvents(others=list(range(len(values))))
-        for index, event in found.events:
-            add(*plain_row(event, partition, offsets[index]))
-        for index in found.others:
+        others: list[int] = []
+        if parser := self._parsers.get(topic):
+            batch.rows.add_events(parser.parse(values, now, others), partition, offsets)
+        else:
+            others = list(range(len(values)))
+        for index in others:
             self._add_other(batch, source.record(first + index), now)
 
     def _add_other(self, batch: HandledBatch, record: LogRecord, now: datetime) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from arc_eval_db.consumers.handler import ExecutionEventHandler, HandledBatch
@@ -15,6 +14,9 @@ from arc_eval_db.writer import TopicPartition
 # About 3 ms: so long, and not longer, the answers of the database and of Kafka may have to wait.
 _SLICE_RECORDS = 500
 
+# How often to look for more while the database is at work.
+_GATHER_INTERVAL_S = 0.005
+
 _CANCEL_TIMEOUT_S = 5.0
 
 
@@ -22,17 +24,22 @@ _CANCEL_TIMEOUT_S = 5.0
 class PolledBatch:
     """Records, and what became of them."""
 
-    records: Mapping[TopicPartition, PartitionRecords]
+    records: dict[TopicPartition, PartitionRecords] = field(default_factory=dict)
     """Empty when none came in time."""
     batch: HandledBatch = field(default_factory=HandledBatch)
     arrived_at: float = field(default_factory=time.monotonic)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.records.values()))
 
 
 class ReadAhead:
     """Hands out batches in the order of the log, one of them made beforehand.
 
-    While the database is at work on a batch this process has nothing to do but this. What is made beforehand was read
-    from positions that hold only if the batch before it is committed: in every other case it has to be dropped.
+    While the database is at work on a batch this process has nothing to do but this. A batch grows until it is asked
+    for: so batches are small where little happens, and large where the worker is behind, and the database has the more
+    to do with each transaction. What is made beforehand was read from positions that hold only if the batch before it
+    is committed: in every other case it has to be dropped.
     """
 
     def __init__(self, source: GroupSource, handler: ExecutionEventHandler, timeout_s: float) -> None:
@@ -44,6 +51,8 @@ class ReadAhead:
         self._handler = handler
         self._timeout_s = timeout_s
         self._task: asyncio.Task[PolledBatch] | None = None
+        self._wanted: asyncio.Future[None] | None = None
+        """Done as soon as the batch that is being made is asked for."""
 
     @property
     def is_ahead(self) -> bool:
@@ -53,15 +62,20 @@ class ReadAhead:
     def begin(self, records_max: int) -> None:
         """Begin to read the batch after the one that was handed out last."""
         assert self._task is None
-        self._task = asyncio.create_task(self._read(records_max))
+        self._wanted = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._gather(records_max, self._wanted))
 
     async def next(self, records_max: int) -> PolledBatch:
         """The next batch; without records when none came in time."""
-        if self._task is None:
-            return await self._read(records_max)
-        batch = await self._task
+        if self._task is None or self._wanted is None:
+            polled = PolledBatch()
+            await self._read(polled, records_max, self._timeout_s)
+            return polled
+        if not self._wanted.done():
+            self._wanted.set_result(None)
+        polled = await self._task
         self._task = None
-        return batch
+        return polled
 
     async def drop(self) -> None:
         """Forget what was read beforehand. If there was anything, all partitions wait for a position again."""
@@ -74,10 +88,28 @@ class ReadAhead:
             task.exception()  # seen; whatever it met is met again
         self._source.forget_positions()
 
-    async def _read(self, records_max: int) -> PolledBatch:
-        polled = PolledBatch(await self._source.poll(records_max, self._timeout_s))
-        for records in polled.records.values():
-            for first in range(0, len(records), _SLICE_RECORDS):
-                self._handler.add(polled.batch, records, first, first + _SLICE_RECORDS)
-                await asyncio.sleep(0)
+    async def _gather(self, records_max: int, wanted: asyncio.Future[None]) -> PolledBatch:
+        """Read until there are enough, or what there is is wanted."""
+        polled = PolledBatch()
+        is_new = await self._read(polled, records_max, self._timeout_s)
+        while polled.records and len(polled) < records_max and not wanted.done():
+            if not is_new:
+                await asyncio.wait({wanted}, timeout=_GATHER_INTERVAL_S)
+            is_new = await self._read(polled, records_max - len(polled), timeout_s=0)
         return polled
+
+    async def _read(self, polled: PolledBatch, records_max: int, timeout_s: float) -> bool:
+        """Add what is there or comes in time; returns whether there was anything."""
+        fetched = await self._source.poll(records_max, timeout_s)
+        if fetched and not polled.records:
+            polled.arrived_at = time.monotonic()
+        for partition, records in fetched.items():
+            known = polled.records.setdefault(partition, records)
+            begin = 0
+            if known is not records:
+                begin = len(known)
+                known.extend(records)
+            for first in range(begin, len(known), _SLICE_RECORDS):
+                self._handler.add(polled.batch, known, first, first + _SLICE_RECORDS)
+                await asyncio.sleep(0)
+        return bool(fetched)

@@ -72,7 +72,13 @@ class PartitionRecords:
         self.partition = partition
         self.offsets: list[int] = [record.offset for record in native]
         self.values: list[bytes | None] = [record.value for record in native]
-        self._native = native
+        self._native = list(native)
+
+    def extend(self, later: PartitionRecords) -> None:
+        """Add records of the same partition that come after these."""
+        self.offsets += later.offsets
+        self.values += later.values
+        self._native += later._native
 
     def __len__(self) -> int:
         return len(self._native)

@@ -27,7 +27,7 @@ class ConsumerSettings(BaseSettings):
     fetch_wait_ms: int = Field(default=25, ge=0, le=500)
     """How long a broker may collect records before it answers a fetch: more of it costs time from emit to row, less of
     it costs CPU while events trickle in. 0: it answers with the first record. A consumer that is behind never waits."""
-    partition_fetch_bytes_max: int = Field(default=1_048_576, ge=1_048_576)
+    partition_fetch_bytes_max: int = Field(default=2_097_152, ge=1_048_576)
     """Bytes fetched and held per partition; no less than the topics' largest record."""
     poll_timeout_s: float = Field(default=0.5, gt=0, le=10)
     """How long one look for records waits; also how soon a stop is noticed."""

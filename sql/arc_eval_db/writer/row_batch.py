@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 from arc_eval_db.schemas.bulk import PlainEvent
+from arc_eval_db.schemas.topics import STARTED
 from arc_eval_db.writer.parents import Parents
-from arc_eval_db.writer.rows import COLUMNS, EventRow, Row
+from arc_eval_db.writer.rows import COLUMNS, ROW_OF_TYPE, TABLE_OF_TYPE, EventRow, Row
 
 
 class Place(NamedTuple):
@@ -41,6 +42,15 @@ class RowBatch:
         if started is not None:
             self.started[Place(table, len(rows))] = started
         rows.append(row)
+
+    def add_events(self, events: Iterable[tuple[int, PlainEvent]], partition: int, offsets: Sequence[int]) -> None:
+        """Add the rows of events of a partition; the offset of each is found by its index."""
+        for index, event in events:
+            type_ = event["type"]
+            rows = self.tables[TABLE_OF_TYPE[type_]]
+            if type_ == STARTED:
+                self.started[Place(TABLE_OF_TYPE[type_], len(rows))] = event
+            rows.append(ROW_OF_TYPE[type_](event, partition, offsets[index]))
 
     def __len__(self) -> int:
         return sum(map(len, self.tables.values()))

@@ -1,0 +1,136 @@
+"""`consume --workers`: processes that share a group, are replaced when they die, and end together."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import psutil
+import pytest
+
+from arc_eval_db.database import DatabaseSettings
+from arc_eval_db.schemas.topics import TOOL_USED
+from arc_eval_db.settings import KafkaSettings
+from support.conditions import eventually
+from support.databases import connect
+from support.events import event
+from support.log import send_events
+
+pytestmark = [pytest.mark.kafka, pytest.mark.database]
+
+Start = Callable[..., Coroutine[Any, Any, Process]]
+
+
+@pytest.fixture
+async def start(kafka_settings: KafkaSettings, database: DatabaseSettings, group: str) -> AsyncIterator[Start]:
+    """Starts `consume` with more arguments and variables."""
+    started: list[Process] = []
+
+    async def start(*arguments: str, **environment: str) -> Process:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "arc_eval_db.cli", "consume", "--group", group, *arguments),
+            env={
+                **os.environ,
+                "ARC_EVAL_KAFKA_BOOTSTRAP_SERVERS": kafka_settings.bootstrap_servers or "",
+                "ARC_EVAL_TOPIC_PREFIX": kafka_settings.topic_prefix,
+                "ARC_EVAL_DATABASE_URL": database.database_url.get_secret_value(),
+                "ARC_EVAL_CONSUMER_SESSION_TIMEOUT_S": "2",
+                **environment,
+            },
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def workers_of(process: Process) -> list[psutil.Process]:
+    return alive(psutil.Process(process.pid).children())
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Without those that are dead and not yet noticed."""
+    return [each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+
+
+async def stored(database: DatabaseSettings) -> tuple[int, int]:
+    """Rows, and different events among them."""
+    async with await connect(database) as session:
+        [row] = await session.fetch("SELECT count(*) AS rows, count(DISTINCT event_id) AS events FROM tool_usage")
+        return row["rows"], row["events"]
+
+
+async def ended(process: Process) -> tuple[str, list[dict[str, Any]]]:
+    """What it printed, and what it and its workers logged."""
+    stdout, stderr = await asyncio.wait_for(process.communicate(), 40)
+    return stdout.decode(), [json.loads(line) for line in stderr.decode().splitlines() if line.startswith("{")]
+
+
+async def test_workers_share_what_there_is(
+    start: Start, kafka_settings: KafkaSettings, database: DatabaseSettings
+) -> None:
+    await send_events(kafka_settings, [event(TOOL_USED) for _ in range(300)])
+    process = await start("--workers", "2", "--until-caught-up", "--json")
+    stdout, logged = await ended(process)
+    assert process.returncode == 0, logged
+    report = json.loads(stdout)
+    assert (report["records"], report["inserted"], report["caught_up"]) == (300, 300, True)
+    assert await stored(database) == (300, 300)
+    assert {line["worker"] for line in logged if line["event"] == "worker_stopped"} == {0, 1}
+
+
+async def test_a_worker_that_dies_is_replaced(
+    start: Start, kafka_settings: KafkaSettings, database: DatabaseSettings
+) -> None:
+    process = await start("--workers", "2", "--metrics-port", "0", ARC_EVAL_CONSUMER_INSTANCE_ID="pod")
+    await eventually(lambda: len(workers_of(process)) == 2, "both run")
+    victim = workers_of(process)[0]
+    victim.kill()
+    await eventually(
+        lambda: len({worker.pid for worker in workers_of(process)} - {victim.pid}) == 2, "another was started"
+    )
+    await send_events(kafka_settings, [event(TOOL_USED) for _ in range(100)])
+
+    async def all_there() -> bool:
+        return await stored(database) == (100, 100)
+
+    await eventually(all_there, "everything is written", timeout_s=60)
+    children = workers_of(process)
+    process.send_signal(signal.SIGTERM)
+    stdout, logged = await ended(process)
+    assert (process.returncode, stdout.split(" records")[0]) == (0, "100"), logged
+    [death] = [line for line in logged if line["event"] == "worker_process_ended"]
+    assert (death["exit"], death["worker"] in (0, 1)) == ("SIGKILL", True)
+    await eventually(lambda: not alive(children), "they have ended")
+
+
+async def test_workers_end_with_the_process_that_started_them(start: Start) -> None:
+    process = await start("--workers", "2")
+    await eventually(lambda: len(workers_of(process)) == 2, "both run")
+    children = workers_of(process)
+    process.kill()
+    _, logged = await ended(process)  # their standard error is the same
+    await eventually(lambda: not alive(children), "they have ended")
+    assert sum(line["event"] == "worker_stopped" for line in logged) == 2
+
+
+async def test_what_needs_a_person_ends_all(start: Start, empty_database: DatabaseSettings) -> None:
+    process = await start("--workers", "2", ARC_EVAL_DATABASE_URL=empty_database.database_url.get_secret_value())
+    stdout, stderr = await asyncio.wait_for(process.communicate(), 40)
+    assert process.returncode == 1
+    assert stdout == b""
+    assert b"arc-eval-db migrate up" in stderr
+    assert b"a worker has ended and needs help" in stderr
+    assert b"worker_process_ended" not in stderr, "it was not tried again"
