@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from arc_eval_db.schemas.topics import COMPLETED, FAILURE_RECORDED, PROGRESSED, 
 from support.events import event
 from support.poison import REFUSED, STORED
 
+A_UUID7, A_UUID5 = "01a205b3-d001-7694-ad99-c6cd5d908ba5", "60c344f0-0958-535b-9bb9-c2ac1ee78d98"
 TYPES = tuple(TOPIC_OF_TYPE)
 PARSER = BulkParser(TYPES)
 EXAMPLES = sorted((Path(__file__).parents[2] / "schemas/examples").rglob("*.json"))
@@ -108,6 +110,27 @@ def test_limits_are_the_parsers() -> None:
     check(orjson.dumps(event(TOOL_USED, {"error": "x" * EVENT_BYTES_MAX})))
 
 
+@pytest.mark.parametrize("name", ["id", "subject", "configuration_version_id", "scenario_id", "simulation_id"])
+@pytest.mark.parametrize(
+    "other",
+    [str.upper, "{{{}}}".format, "{}\n".format, lambda text: text.replace("-", "0"), lambda text: f"-{text[:-1]}"]
+    + [lambda text, at=at: f"{text[:at]}g{text[at + 1 :]}" for at in (0, 8, 14, 19, 35)]
+    + [lambda text: f"{text[:14]}4{text[15:]}", lambda text: f"é{text[1:]}"],
+)
+def test_ids_in_another_form_are_left_to_the_parser(name: str, other: Callable[[str], str]) -> None:
+    content = event(TOOL_USED, {"simulation_id": A_UUID5})
+    within = content if name in content else content["data"]
+    within[name] = other(within[name])
+    good = orjson.dumps(event(TOOL_USED))
+    now, others = datetime.now(UTC), list[int]()
+    values = [good] * 70 + [orjson.dumps(content)] + [good] * 70
+    found = list(PARSER.parse(values, now, others))
+    assert 70 in others
+    assert all(event == by_the_parser(good, now) for _, event in found)
+    assert sorted([*others, *(index for index, _ in found)]) == list(range(len(values)))
+    assert len(found) > 70, "events at some distance are read in bulk nevertheless"
+
+
 MOMENTS = (
     "2026-11-23T01:02:03Z",
     "2026-11-23T01:02:03.1Z",
@@ -127,7 +150,6 @@ MOMENTS = (
     "2026-11-23T01:02:03Z\n",
     "1795392000",
 )
-A_UUID7, A_UUID5 = "01a205b3-d001-7694-ad99-c6cd5d908ba5", "60c344f0-0958-535b-9bb9-c2ac1ee78d98"
 TEXTS = (
     "",
     "x",

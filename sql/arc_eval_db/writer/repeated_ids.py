@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from arc_eval_db.writer.row_batch import RowBatch
 
-# A producer's retry follows the first attempt by seconds. Two generations of ids of 36 characters are about 40 MB.
-_GENERATION_IDS = 100_000
+# Two generations of hashes are 30 MB.
+_GENERATION_IDS = 250_000
 
 # A topic in which events come twice once in a hundred thousand is not worth the memory.
 _IDS_WITHOUT_REPETITION_MAX = 1_000_000
 
 
 class RepeatedIds:
-    """Remembers the ids of the latest events, once one has come again.
+    """Remembers the hashes of the latest events' ids, as long as some come again.
 
     One event that is there already makes the COPY of a whole batch fail, and the way around that takes twice as long
     for all of them. What is named here takes that way alone. It is a suspicion and nothing more: the database decides,
-    so it does no harm to suspect a new event, or not to know an old one.
+    so it does no harm to suspect a new event, or not to know an old one, or to take one for another.
     """
 
     def __init__(
@@ -29,26 +29,27 @@ class RepeatedIds:
         """
         self._generation_ids = generation_ids
         self._without_repetition_max = without_repetition_max
-        self._left = 0
+        self._left = without_repetition_max
         """How many events more are remembered; 0: none has come again for long."""
-        self._young: set[str] = set()
-        self._old: set[str] = set()
+        self._young: set[int] = set()
+        self._old: set[int] = set()
 
     def suspects(self, batch: RowBatch) -> dict[str, set[int]]:
         """By table, the indexes of rows whose event has been written, or stands in the batch before them."""
         if not self._left:
             return {}
-        return {table: found for table, rows in batch.filled() if (found := self._suspects([row[1] for row in rows]))}
+        hashes = ((table, [hash(row[1]) for row in rows]) for table, rows in batch.filled())
+        return {table: found for table, of_rows in hashes if (found := self._suspects(of_rows))}
 
-    def _suspects(self, ids: list[str]) -> set[int]:
-        if len(set(ids)) == len(ids) and self._young.isdisjoint(ids) and self._old.isdisjoint(ids):
+    def _suspects(self, hashes: list[int]) -> set[int]:
+        if len(set(hashes)) == len(hashes) and self._young.isdisjoint(hashes) and self._old.isdisjoint(hashes):
             return set()
         found = set()
-        seen: set[str] = set()
-        for index, event_id in enumerate(ids):
-            if event_id in seen or event_id in self._young or event_id in self._old:
+        seen: set[int] = set()
+        for index, value in enumerate(hashes):
+            if value in seen or value in self._young or value in self._old:
                 found.add(index)
-            seen.add(event_id)
+            seen.add(value)
         return found
 
     def note(self, batch: RowBatch, duplicates: int) -> None:
@@ -62,6 +63,6 @@ class RepeatedIds:
             self._young, self._old = set(), set()
             return
         for _, rows in batch.filled():
-            self._young.update(row[1] for row in rows)
+            self._young.update([hash(row[1]) for row in rows])
         if len(self._young) >= self._generation_ids:
             self._young, self._old = set(), self._young
