@@ -117,7 +117,7 @@ def test_the_collector_runs_between_batches_only() -> None:
         gc.callbacks.append(noted)
         try:
             counts = []
-            for moment in (100.5, 101.0, 101.5, 102.5):
+            for moment in (105.0, 110.0, 115.0, 125.0):
                 now[0] = moment
                 garbage = [[number] for number in range(10_000)]
                 collector.between_batches()

@@ -30,10 +30,18 @@ async def write(session: Session, repeated: RepeatedIds, *contents: dict[str, An
         return await BatchWriter().write_batch(session, batch_of(*contents), repeated)
 
 
+def test_nothing_is_suspected_before_something_came_again() -> None:
+    repeated = RepeatedIds()
+    same = uses(1)
+    repeated.note(batch_of(*same), duplicates=0)
+    assert repeated.suspects(batch_of(*same, *same)) == {}
+
+
 def test_what_was_written_and_what_stands_twice_is_suspected() -> None:
     repeated = RepeatedIds()
     old, new = uses(2), uses(2)
     repeated.note(batch_of(*old), duplicates=0)
+    repeated.note(batch_of(*uses(1)), duplicates=1)
     batch = batch_of(new[0], old[1], new[1], new[0], event(COMPLETED))
     assert repeated.suspects(batch) == {"tool_usage": {1, 3}}
 

@@ -96,18 +96,21 @@ class BulkParser:
                 else:
                     others.append(index)
 
-    def _validated(self, chunk: Sequence[bytes | None]) -> Sequence[PlainEvent | None]:
+    def _validated(self, chunk: Sequence[bytes | None]) -> list[PlainEvent | None]:
         """The events that the schema takes."""
-        found: list[PlainEvent | None] = []
-        take, validate = found.append, self._validate
         if not _is_plain(chunk):
             return [None] * len(chunk)
-        for value in chunk:
-            try:
-                take(validate(value))
-            except (ValueError, RecursionError):
-                take(None)
+        try:
+            found: list[PlainEvent | None] = list(map(self._validate, chunk))
+        except (ValueError, RecursionError):
+            found = [self._validated_alone(value) for value in chunk]
         return found if _have_ids(found) else [None] * len(chunk)
+
+    def _validated_alone(self, value: bytes | None) -> PlainEvent | None:
+        try:
+            return self._validate(value)
+        except (ValueError, RecursionError):
+            return None
 
 
 def _is_plain(chunk: Sequence[bytes | None]) -> bool:
@@ -190,7 +193,7 @@ def _version_id(content: str) -> str:
 
 
 @cache
-def _validator(event_types: tuple[str, ...]) -> Callable[[Any], Any]:
+def _validator(event_types: tuple[str, ...]) -> Callable[[Any], PlainEvent]:
     """`Event` of these types, as dictionaries."""
     choices = {
         type_name(model): _translated(model.__pydantic_core_schema__)

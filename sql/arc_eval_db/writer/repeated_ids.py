@@ -31,12 +31,14 @@ class RepeatedIds:
         self._without_repetition_max = without_repetition_max
         self._left = without_repetition_max
         """How many events more are remembered; 0: none has come again for long."""
+        self._is_met = False
+        """Whether any has come again among those."""
         self._young: set[int] = set()
         self._old: set[int] = set()
 
     def suspects(self, batch: RowBatch) -> dict[str, set[int]]:
         """By table, the indexes of rows whose event has been written, or stands in the batch before them."""
-        if not self._left:
+        if not self._is_met:
             return {}
         hashes = ((table, [hash(row[1]) for row in rows]) for table, rows in batch.filled())
         return {table: found for table, of_rows in hashes if (found := self._suspects(of_rows))}
@@ -58,8 +60,10 @@ class RepeatedIds:
         Args:
             duplicates: how many of its events were there already.
         """
+        self._is_met |= bool(duplicates)
         self._left = self._without_repetition_max if duplicates else max(0, self._left - len(batch))
         if not self._left:
+            self._is_met = False
             self._young, self._old = set(), set()
             return
         for _, rows in batch.filled():
