@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-import sys
 from collections.abc import Callable
-from types import FrameType
-from typing import Any
 
 import pytest
 
@@ -16,6 +13,7 @@ from arc_eval_db.schemas.ids import new_execution_id
 from arc_eval_db.schemas.topics import PROGRESSED
 from support.fake_transport import FakeTransport
 from support.scripts import run_script
+from support.steps import steps
 
 ARGUMENTS = {"order_id": 7, "query": "blue shoes, size 42", "limit": 10}
 
@@ -42,30 +40,6 @@ def failure(run: Execution) -> None:
 
 def emit(run: Execution) -> None:
     run._emitter.emit(PROGRESSED, run.execution_id, {"message": "asked the customer", "step": 3})
-
-
-def steps(call: Callable[[], None]) -> int:
-    """Lines of Python that are run on this thread, and calls of functions, of C's too."""
-    count = 0
-
-    def at_line(frame: FrameType, event: str, argument: Any) -> Any:
-        nonlocal count
-        count += event == "line"
-        return at_line
-
-    def at_call(frame: FrameType, event: str, argument: Any) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    tracing, profiling = sys.gettrace(), sys.getprofile()
-    sys.setprofile(at_call)
-    sys.settrace(at_line)
-    try:
-        call()
-    finally:
-        sys.settrace(tracing)
-        sys.setprofile(profiling)
-    return count
 
 
 @pytest.mark.parametrize(

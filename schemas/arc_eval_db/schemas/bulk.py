@@ -154,39 +154,53 @@ def _are_uuids(text: str, version: int) -> bool:
 
 def _complete(event: PlainEvent, time_max: datetime) -> bool:
     """Turn the time and the JSON objects into what they are in a row; returns whether all is as it has to be."""
-    data = event["data"]
+    type_, data = event["type"], event["data"]
     try:
         time = event["time"] = datetime.fromisoformat(event["time"])
-        for name in _OBJECTS[event["type"]]:
+        for name in _OBJECTS[type_]:
             if value := data[name]:
-                text = orjson.dumps(value)
+                text = data[name] = _json(value)
                 if len(text) > TEXT_BYTES_MAX // 4:
                     return False  # perhaps with text to be cut
-                if b"null" in text:
-                    check_exact_json(value)  # orjson makes a null of a number that is not finite
-                data[name] = text.decode()
             else:
                 data[name] = None
-        if event["type"] == STARTED:
+        if type_ == STARTED:
             if data["configuration"] is not None:
-                data["configuration"] = orjson.dumps(check_exact_json(data["configuration"])).decode()
+                data["configuration"] = _json(data["configuration"])
             return TIME_MIN <= time <= time_max and _is_consistent(data)
     except (ValueError, TypeError, RecursionError, OverflowError, ids.NotCanonicalError):
         return False
     return TIME_MIN <= time <= time_max
 
 
+def _json(value: dict[str, Any]) -> str:
+    text = orjson.dumps(value)
+    if b"null" in text:
+        check_exact_json(value)  # orjson makes a null of a number that is not finite
+    return text.decode()
+
+
 def _is_consistent(data: Mapping[str, Any]) -> bool:
     """What `ExecutionStarted` checks of its ids."""
-    if data["scenario_id"] != str(ids.scenario_id(data["scenario"])):
+    if data["scenario_id"] != _scenario_id(data["scenario"]):
         return False
-    if data["simulation"] is not None and data["simulation_id"] != str(ids.simulation_id(data["simulation"])):
+    if data["simulation"] is not None and data["simulation_id"] != _simulation_id(data["simulation"]):
         return False
     content = data["configuration"]
     return content is None or _version_id(content) == data["configuration_version_id"]
 
 
-# To make JSON canonical takes a hundred times as long as all the rest, and a simulation has few configurations.
+# Many starts name the same few; to make JSON canonical takes a hundred times as long as all the rest.
+@lru_cache(maxsize=1024)
+def _scenario_id(name: str) -> str:
+    return str(ids.scenario_id(name))
+
+
+@lru_cache(maxsize=1024)
+def _simulation_id(name: str) -> str:
+    return str(ids.simulation_id(name))
+
+
 @lru_cache(maxsize=1024)
 def _version_id(content: str) -> str:
     return str(ids.configuration_version_id(orjson.loads(content)))

@@ -41,8 +41,8 @@ SINK_MUTATIONS = (
         "bulk-numbers",
         "Numbers that JSON cannot hold are refused in bulk too",
         _BULK,
-        "                    check_exact_json(value)  # orjson makes a null of a number that is not finite\n",
-        "                    pass\n",
+        "        check_exact_json(value)  # orjson makes a null of a number that is not finite\n",
+        "        pass\n",
         (f"{_BULK_TESTS}::test_it_takes_nothing_that_the_parser_takes_otherwise",),
     ),
     Mutation(
