@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import sys
 import urllib.request
 from typing import get_args
 
@@ -55,6 +57,23 @@ def test_logs_are_json_lines_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.usefixtures("logging_restored")
+def test_a_line_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or those of processes that share an unbuffered standard error would mix."""
+    written: list[str] = []
+
+    class Unbuffered(io.StringIO):
+        def write(self, text: str) -> int:
+            written.append(text)
+            return len(text)
+
+    monkeypatch.setattr(sys, "stderr", Unbuffered())
+    configure_logging("info")
+    structlog.get_logger("arc_eval_db.consumers").info("one")
+    logging.getLogger("asyncpg").warning("two")
+    assert [json.loads(text)["event"] for text in written] == ["one", "two"]
+    assert all(text.endswith("\n") for text in written)
+
+
 def test_logs_are_readable_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("debug", as_json=False)
     structlog.get_logger().debug("caught_up", group="g")

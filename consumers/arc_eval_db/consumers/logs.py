@@ -29,7 +29,8 @@ def configure_logging(level: str = "info", *, as_json: bool | None = None) -> No
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # One write a line: several workers may share their standard error, which need not be buffered.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
     _configure_libraries(number, shared, renderer)
