@@ -181,7 +181,7 @@ async def test_a_record_larger_than_a_fetch_is_not_skipped(
         await admin.alter_configs([resource])
     finally:
         await admin.close()
-    settings = ConsumerSettings.load(group=group)
+    settings = ConsumerSettings.load(group=group, partition_fetch_bytes_max=1_048_576)
     huge = b'"' + random.Random(21).randbytes(3 * settings.partition_fetch_bytes_max // 2).hex().encode() + b'"'
     good = [orjson.dumps(event(TOOL_USED)) for _ in range(4)]
     await send(kafka_settings, [(b"k", value) for value in (good[0], good[1], huge, good[2], good[3])])
