@@ -51,3 +51,9 @@ def translated_errors(doing: str) -> Iterator[None]:
         raise OffsetOutOfRangeError(f"the log does not hold what was asked for: {partitions}") from error
     except (aiokafka_errors.KafkaError, OSError, TimeoutError) as error:
         raise KafkaUnavailableError(f"Kafka did not answer while {doing}: {type(error).__name__}") from error
+    except RuntimeError as error:
+        # What uvloop raises, and asyncio does not, where a connection that was lost is written to. aiokafka does not
+        # know it (aio-libs/aiokafka#1038).
+        if "the handler is closed" not in str(error):
+            raise
+        raise KafkaUnavailableError(f"Kafka's connection was lost while {doing}") from error

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import aiokafka
 
-from arc_eval_db.consumers.kafka.errors import translated_errors
+from arc_eval_db.consumers.kafka.errors import KafkaRefusedError, KafkaUnavailableError, translated_errors
 from arc_eval_db.consumers.records import LogRecord, log_record
 from arc_eval_db.settings import KafkaSettings
 from arc_eval_db.writer import OffsetRange, TopicPartition
@@ -140,7 +140,7 @@ async def read_bounds(
 
 async def stop(consumer: aiokafka.AIOKafkaConsumer, timeout_s: float = STOP_TIMEOUT_S) -> None:
     """Close a consumer within a deadline; aiokafka's own stop can hang (aio-libs/aiokafka#773)."""
-    with contextlib.suppress(aiokafka.errors.KafkaError, OSError, TimeoutError):
+    with contextlib.suppress(KafkaUnavailableError, KafkaRefusedError), translated_errors("stopping"):
         await asyncio.wait_for(consumer.stop(), timeout_s)
 
 
