@@ -189,20 +189,20 @@ _PROGRESS = (
         (f"{_WORKER_TESTS}::test_a_batch_that_outlasts_the_drain_is_given_up_whole",),
     ),
     Mutation(
-        "uvloop-lost-connection",
-        "A connection that uvloop has lost is an outage and not the end of the worker",
-        "consumers/arc_eval_db/consumers/kafka/errors.py",
-        '        if "the handler is closed" not in str(error):\n',
-        "        if error is not None:\n",
-        ("tests/consumers/test_consumers_kafka_errors.py::test_a_connection_that_uvloop_has_lost_is_an_outage",),
-    ),
-    Mutation(
         "drop-the-silent-session",
         "Nor for a database that does not answer",
         _WATCHDOG,
         "                before_cancel()\n",
         "",
         (f"{_WORKER_TESTS}::test_a_stop_keeps_its_deadline_with_a_silent_database",),
+    ),
+    Mutation(
+        "uvloop-lost-connection",
+        "A connection that uvloop has lost is an outage and not the end of the worker",
+        "consumers/arc_eval_db/consumers/kafka/errors.py",
+        '        if "the handler is closed" not in str(error):\n',
+        "        if error is not None:\n",
+        ("tests/consumers/test_consumers_kafka_errors.py::test_a_connection_that_uvloop_has_lost_is_an_outage",),
     ),
     Mutation(
         "breaker",
