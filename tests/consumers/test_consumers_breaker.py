@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Any
 
+import aiokafka
 import pytest
 import structlog
 
@@ -97,6 +99,40 @@ async def test_a_conflict_is_an_answer_and_opens_nothing(
         report = await Worker(kafka_settings, database, settings, until_caught_up=True).run()
     assert report.inserted == 1
     assert "breaker_changed" not in [entry["event"] for entry in logs]
+
+
+async def test_a_worker_that_waits_stays_in_its_group(
+    kafka_settings: KafkaSettings, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka throws out who has not polled for five minutes; for two seconds, here."""
+    impatient = functools.partial(aiokafka.AIOKafkaConsumer, max_poll_interval_ms=2_000)
+    monkeypatch.setattr("arc_eval_db.consumers.kafka.source.aiokafka.AIOKafkaConsumer", impatient)
+    joined: list[GroupSource] = []
+    start = GroupSource.start
+
+    async def noted_start(source: GroupSource) -> None:
+        joined.append(source)
+        await start(source)
+
+    monkeypatch.setattr(GroupSource, "start", noted_start)
+    nowhere = DatabaseSettings.load(database_url="postgresql://nobody@127.0.0.1:1/nothing")
+    settings = ConsumerSettings.load(group=group, poll_timeout_s=0.1, session_timeout_s=6, retry_backoff_s_max=30)
+    worker = Worker(kafka_settings, nowhere, settings)
+
+    def member() -> str:
+        coordinator = joined[0]._consumer._coordinator if joined else None
+        return coordinator.member_id if coordinator else ""
+
+    running = asyncio.create_task(worker.run())
+    await eventually(lambda: member() != "" and bool(joined[0].assigned()), "it is a member")
+    first = member()
+    for _ in range(40):
+        await asyncio.sleep(0.1)
+        assert member() == first
+    assert len(joined) == 1
+    assert worker.report.batches == 0
+    worker.stop()
+    await asyncio.wait_for(running, 30)
 
 
 async def _read_only(database: DatabaseSettings, value: bool) -> None:

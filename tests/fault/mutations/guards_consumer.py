@@ -234,7 +234,7 @@ _PROGRESS = (
         _WORKER,
         "            await source.idle(seconds, self._stopping)\n            return\n",
         "            pass\n",
-        (f"{_BREAKER_TESTS}::test_an_outage_is_waited_out_in_the_group_and_probed_with_a_small_batch",),
+        (f"{_BREAKER_TESTS}::test_a_worker_that_waits_stays_in_its_group",),
     ),
     Mutation(
         "watchdog",
