@@ -124,6 +124,8 @@ def test_no_command_prints_a_secret(
     kafka_settings: KafkaSettings, database: DatabaseSettings, marker: str, wrong: str
 ) -> None:
     url = database.database_url.get_secret_value()
+    if wrong == "a wrong password" and urlsplit(url).password is None:
+        pytest.skip("the database server asks for no password")
     right = {
         "DATABASE_URL": url,
         "DATABASE_CONNECT_TIMEOUT_S": "2",
