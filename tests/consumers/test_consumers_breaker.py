@@ -72,8 +72,9 @@ async def test_an_outage_is_waited_out_in_the_group_and_probed_with_a_small_batc
     assert len(joined) == 1
     assert worker.report.dead_letters == 0
     sizes = [size for fate, size in attempts if fate == "refused"]
-    assert sizes
-    assert all(size <= 100 for size in sizes), sizes
+    # The first was read before the outage showed; what is read after it is little.
+    assert len(sizes) > 1
+    assert all(size <= 100 for size in sizes[1:]), sizes
     first_written = next(size for fate, size in attempts if fate == "written")
     assert first_written <= 100
     states = [entry["state"] for entry in logs if entry["event"] == "breaker_changed"]

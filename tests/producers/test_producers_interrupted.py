@@ -23,7 +23,9 @@ def run(script: str, path: Path, **environment: str) -> tuple[Ended, list[dict[s
     settings = {"ARC_EVAL_TRANSPORT": "file", "ARC_EVAL_EVENTS_FILE": str(path), **environment}
     ended = run_script(EMIT + script, settings, measured=False)
     assert ended.code == 0, ended.stderr
-    return ended, [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    # A process that opens the file while another is at a line begins with an empty one.
+    lines = filter(None, path.read_text().splitlines()) if path.exists() else ()
+    return ended, [json.loads(line) for line in lines]
 
 
 def short(events: list[dict[str, Any]]) -> list[str]:
