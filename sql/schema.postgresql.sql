@@ -60,6 +60,13 @@ CREATE TABLE dead_letters (
     consumer_version text NOT NULL,
     attempts integer DEFAULT 0 NOT NULL,
     resolved_at timestamp with time zone,
+    last_attempt_at timestamp with time zone,
+    last_detail text,
+    quarantined_at timestamp with time zone,
+    resolution text,
+    resolved_by text,
+    CONSTRAINT dead_letters_resolution_check CHECK ((resolution = ANY (ARRAY['stored'::text, 'duplicate'::text, 'discarded'::text]))),
+    CONSTRAINT dead_letters_resolved_check CHECK (((resolution IS NULL) = (resolved_at IS NULL))) NOT VALID,
     CONSTRAINT dead_letters_pkey PRIMARY KEY (id)
 );
 CREATE TABLE execution_events (
@@ -248,6 +255,7 @@ CREATE INDEX dead_letters_event_id_idx ON dead_letters USING btree (event_id);
 CREATE INDEX dead_letters_key_idx ON dead_letters USING hash (key);
 CREATE INDEX dead_letters_reason_idx ON dead_letters USING btree (reason, dead_lettered_at DESC);
 CREATE UNIQUE INDEX dead_letters_record_key ON dead_letters USING btree (topic, log_partition, log_offset, log_timestamp);
+CREATE INDEX dead_letters_unresolved_idx ON dead_letters USING btree (id) WHERE (resolved_at IS NULL);
 CREATE UNIQUE INDEX execution_events_event_id_time_key ON execution_events USING btree (event_id, "time");
 CREATE INDEX execution_events_execution_id_idx ON execution_events USING btree (execution_id);
 CREATE INDEX execution_events_time_idx ON execution_events USING brin ("time");
@@ -436,7 +444,7 @@ CREATE VIEW execution_completeness AS
                   WHERE event.execution_id = execution.execution_id AND event.sequence > 0 AND event."time" > (now() - '3 days'::interval)) failed
              CROSS JOIN LATERAL ( SELECT count(DISTINCT COALESCE(letter.event_id::text, concat_ws('/'::text, letter.topic, letter.log_partition, letter.log_offset))) AS events
                    FROM dead_letters letter
-                  WHERE letter.key = convert_to(execution.execution_id::text, 'UTF8'::name) AND letter.resolved_at IS NULL AND COALESCE(POSITION(('\x2273657175656e6365223a223030303030303030303022'::bytea) IN (letter.value)), 0) = 0 AND NOT (EXISTS ( SELECT
+                  WHERE letter.key = convert_to(execution.execution_id::text, 'UTF8'::name) AND (letter.resolved_at IS NULL OR letter.resolution = 'discarded'::text) AND COALESCE(POSITION(('\x2273657175656e6365223a223030303030303030303022'::bytea) IN (letter.value)), 0) = 0 AND NOT (EXISTS ( SELECT
                            FROM outcomes event
                           WHERE event.event_id = letter.event_id AND event."time" > (now() - '3 days'::interval))) AND NOT (EXISTS ( SELECT
                            FROM execution_events event
@@ -732,14 +740,19 @@ AS $function$ SELECT COALESCE(NULLIF(current_setting('arc_eval.abandoned_after',
 -- arc_eval_reader may SELECT on dead_letters.event_id
 -- arc_eval_reader may SELECT on dead_letters.event_type
 -- arc_eval_reader may SELECT on dead_letters.id
+-- arc_eval_reader may SELECT on dead_letters.last_attempt_at
+-- arc_eval_reader may SELECT on dead_letters.last_detail
 -- arc_eval_reader may SELECT on dead_letters.log_offset
 -- arc_eval_writer may SELECT on dead_letters.log_offset
 -- arc_eval_reader may SELECT on dead_letters.log_partition
 -- arc_eval_writer may SELECT on dead_letters.log_partition
 -- arc_eval_reader may SELECT on dead_letters.log_timestamp
 -- arc_eval_writer may SELECT on dead_letters.log_timestamp
+-- arc_eval_reader may SELECT on dead_letters.quarantined_at
 -- arc_eval_reader may SELECT on dead_letters.reason
+-- arc_eval_reader may SELECT on dead_letters.resolution
 -- arc_eval_reader may SELECT on dead_letters.resolved_at
+-- arc_eval_reader may SELECT on dead_letters.resolved_by
 -- arc_eval_reader may SELECT on dead_letters.sqlstate
 -- arc_eval_reader may SELECT on dead_letters.topic
 -- arc_eval_writer may SELECT on dead_letters.topic

@@ -27,8 +27,30 @@ PARTITION = TopicPartition("t", 0)
 async def rows(session: Session) -> dict[str, list[str]]:
     return {
         table: sorted(row["t"] for row in await session.fetch(f"SELECT to_jsonb(t)::text AS t FROM {table} AS t"))
-        for table in (*COLUMNS, "executions", "log_gaps", "consumer_offsets")
+        for table in (*COLUMNS, "executions", "log_gaps", "consumer_offsets", "dead_letters")
     }
+
+
+async def set_aside_letters(session: Session) -> None:
+    """One of each state: open, tried, quarantined, resolved, and resolved by hand before that said what for."""
+    await session.execute(
+        "INSERT INTO dead_letters (topic, log_partition, log_offset, log_timestamp, reason, error_class, detail,"
+        " headers, consumer_group, consumer_version) SELECT 't', 0, number, now(), 'empty', 'E', 'd', '[]', 'g', '1'"
+        " FROM generate_series(1, 5) AS number"
+    )
+    for offset, changes in (
+        (2, "attempts = 1, last_attempt_at = now(), last_detail = 'why'"),
+        (3, "attempts = 5, last_attempt_at = now(), last_detail = 'why', quarantined_at = now()"),
+        (4, "resolved_at = now(), resolution = 'discarded', resolved_by = 'somebody'"),
+        (5, "resolved_at = now()"),
+    ):
+        if offset == 5:
+            await session.execute("ALTER TABLE dead_letters DROP CONSTRAINT dead_letters_resolved_check")
+        await session.execute(f"UPDATE dead_letters SET {changes} WHERE log_offset = {offset}")
+    await session.execute(
+        "ALTER TABLE dead_letters ADD CONSTRAINT dead_letters_resolved_check"
+        " CHECK ((resolution IS NULL) = (resolved_at IS NULL)) NOT VALID"
+    )
 
 
 async def write_lifecycles(session: Session, count: int) -> None:
@@ -48,9 +70,10 @@ async def test_all_rows_and_policies_are_kept(timescaledb: None, empty_database:
         await set_policy(session, Edition.POSTGRESQL, kept)
         await OffsetStore("g").start_at(session, {PARTITION: 0})
         await OffsetStore("g").record_gap(session, PARTITION, OffsetRange(0, 5), version="1")
+        await set_aside_letters(session)
         before = await rows(session)
         migrator = Migrator(session)
-        assert [migration.version for migration in await migrator.convert()] == [3, 4, 5, 6, 7, 8, 9]
+        assert [migration.version for migration in await migrator.convert()] == [3, 4, 5, 6, 7, 8, 9, 10]
         assert await rows(session) == before
         assert kept in await read_policies(session)
         assert await migrator.edition() is Edition.TIMESCALEDB

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from arc_eval_db import sql as sql_files
-from arc_eval_db.database import DatabaseSettings, SchemaMismatchError, Session
+from arc_eval_db.database import DatabaseSettings, RowRefusedError, SchemaMismatchError, Session
 from arc_eval_db.errors import FatalError
 from arc_eval_db.migrations import (
     Edition,
@@ -196,11 +196,11 @@ async def test_a_newer_database_is_left_alone(session: Session) -> None:
 
 async def test_what_only_takes_away_is_not_required(empty_database: DatabaseSettings) -> None:
     """Workers run with and without it, so that those of the release before can be replaced first."""
-    assert REQUIRED[-1] == VERSION - 1 == 8
+    assert REQUIRED[-1] == 8
     async with await connect(empty_database) as session:
         await Migrator(session).up(REQUIRED[-1])
         await require_current_schema(session)
-        assert [state.version for state in await Migrator(session).status() if state.applied_at is None] == [9]
+        assert [state.version for state in await Migrator(session).status() if state.applied_at is None] == [9, 10]
         # What the release before says of its dead letters.
         await session.execute(
             "INSERT INTO dead_letters (topic, log_partition, log_offset, log_timestamp, reason, error_class, detail,"
@@ -208,6 +208,26 @@ async def test_what_only_takes_away_is_not_required(empty_database: DatabaseSett
             " ON CONFLICT (topic, log_partition, log_offset) DO NOTHING"
         )
         await session.execute("UPDATE consumer_offsets SET next_offset = 2, updated_at = now() WHERE topic = 't'")
+
+
+async def test_letters_that_were_resolved_by_hand_outlive_the_retries_columns(empty_database: DatabaseSettings) -> None:
+    """What for, nobody knows; from then on whoever resolves one says it."""
+    async with await connect(empty_database) as session:
+        migrator = Migrator(session)
+        await migrator.up(9)
+        async with session.transaction():
+            await insert_dead_letters(session, [letter_at(datetime.now(UTC))], group="g", version="1")
+        await session.execute("UPDATE dead_letters SET resolved_at = now()")
+        await migrator.up()
+        (row,) = await session.fetch("SELECT resolved_at, resolution FROM dead_letters")
+        assert (row["resolved_at"] is None, row["resolution"]) == (False, None)
+        await session.execute("UPDATE dead_letters SET resolved_at = NULL")
+        for half in ("resolved_at = now()", "resolution = 'stored'", "resolved_at = now(), resolution = 'lost'"):
+            with pytest.raises(RowRefusedError, match="23514"):
+                await session.execute(f"UPDATE dead_letters SET {half}")
+        await session.execute("UPDATE dead_letters SET resolved_at = now(), resolution = 'stored'")
+        await migrator.down(9)
+        assert await session.fetch_value("SELECT count(*) FROM dead_letters WHERE resolved_at IS NOT NULL") == 1
 
 
 def letter_at(time: datetime) -> DeadLetter:

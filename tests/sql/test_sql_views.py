@@ -187,7 +187,10 @@ async def test_what_was_emitted_is_accounted_for(session: Session) -> None:
     await session.execute(dead_letter, 3, b"\xff" * 5000)
     assert await completeness(session, lacking) == (9, 5, 2, 2, 0, True)
     # One that was retried is a row now.
-    await session.execute("UPDATE dead_letters SET resolved_at = now() WHERE log_offset = 1")
+    await session.execute("UPDATE dead_letters SET resolved_at = now(), resolution = 'stored' WHERE log_offset = 1")
+    assert await completeness(session, lacking) == (9, 5, 1, 2, 1, False)
+    # One that a person gave up is no row, and not lost on the way either.
+    await session.execute("UPDATE dead_letters SET resolved_at = now(), resolution = 'discarded' WHERE log_offset = 2")
     assert await completeness(session, lacking) == (9, 5, 1, 2, 1, False)
 
 

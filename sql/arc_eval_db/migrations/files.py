@@ -36,7 +36,10 @@ class Script:
 
     @property
     def is_required(self) -> bool:
-        """False for a file that starts with `-- not-required`: it takes away what only the release before needs."""
+        """False for a file that starts with `-- not-required`: workers do without it.
+
+        It takes away what only the release before needs, or comes after such a one and adds what no worker uses.
+        """
         return not self.text.startswith(_NOT_REQUIRED)
 
 

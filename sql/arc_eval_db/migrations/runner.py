@@ -30,6 +30,21 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 )
 """
 
+# What a conversion drops and makes anew, and dead letters keep.
+_KEEP_RETRIES = """
+CREATE TEMP TABLE kept_retries ON COMMIT DROP AS
+SELECT id, last_attempt_at, last_detail, quarantined_at, resolution, resolved_by
+FROM dead_letters
+WHERE last_attempt_at IS NOT NULL OR quarantined_at IS NOT NULL OR resolution IS NOT NULL
+"""
+_BRING_RETRIES_BACK = """
+UPDATE dead_letters AS letter
+SET last_attempt_at = kept.last_attempt_at, last_detail = kept.last_detail, quarantined_at = kept.quarantined_at,
+    resolution = kept.resolution, resolved_by = kept.resolved_by
+FROM kept_retries AS kept
+WHERE letter.id = kept.id
+"""
+
 
 class MigrationDriftError(FatalError):
     """A migration file was changed after it was applied."""
@@ -155,12 +170,14 @@ class Migrator:
             policies = await read_policies(self._session)
             async with self._session.transaction():
                 await self._session.execute("CREATE TEMP TABLE kept_log_gaps ON COMMIT DROP AS TABLE log_gaps")
+                await self._session.execute(_KEEP_RETRIES)
                 for migration in reversed(plain[first - 1 :]):
                     await self._undo(migration)
                 for migration in converted[first - 1 :]:
                     self._report(f"applying {migration.label}")
                     await self._apply(migration, Edition.TIMESCALEDB)
                 await self._session.execute("INSERT INTO log_gaps SELECT * FROM kept_log_gaps")
+                await self._session.execute(_BRING_RETRIES_BACK)
                 await self._session.execute("UPDATE schema_migrations SET edition = $1", Edition.TIMESCALEDB.value)
                 for policy in policies:
                     kept = await keep_old_rows(self._session, policy)
