@@ -52,6 +52,7 @@ NOT_THE_WRITERS: dict[str, set[str]] = {READER: {"SELECT"}, ADMIN: ALL}
 DEAD_LETTERS_WITHOUT_CONTENT = (
     *("id", "dead_lettered_at", "topic", "log_partition", "log_offset", "log_timestamp", "reason", "error_class"),
     *("sqlstate", "detail", "event_id", "event_type", "consumer_group", "consumer_version", "attempts", "resolved_at"),
+    *("last_attempt_at", "last_detail", "quarantined_at", "resolution", "resolved_by"),
 )
 
 
@@ -162,6 +163,15 @@ async def test_the_writer_may_run_every_statement_of_its_own(session: Session) -
                 # Without values nothing is written; privileges are looked at all the same.
                 count = max(int(number) for number in re.findall(r"\$(\d+)", statement))
                 await session.execute(f"EXECUTE checked_{block}({', '.join(['NULL'] * count)})")
+
+
+async def test_the_admin_may_run_every_statement_about_dead_letters(session: Session) -> None:
+    async with session.transaction():
+        await session.execute(f"SET LOCAL ROLE {ADMIN}")
+        for block, statement in queries("dead_letter_retries").items():
+            await session.execute(f"PREPARE checked_{block} AS {statement}")
+            count = max((int(number) for number in re.findall(r"\$(\d+)", statement)), default=0)
+            await session.execute(f"EXECUTE checked_{block}" + (f"({', '.join(['NULL'] * count)})" if count else ""))
 
 
 async def test_the_whole_pipeline_runs_as_the_writer(writer: Session, session: Session) -> None:
@@ -309,7 +319,8 @@ async def test_the_admin_replays_retries_and_configures(admin: Session, session:
     )
     await insert_dead_letters(admin, [letter], group="g", version="1")
     assert await admin.fetch_value("SELECT value FROM dead_letters") == b"v"
-    assert await admin.execute("UPDATE dead_letters SET attempts = 1, resolved_at = now()") == "UPDATE 1"
+    resolve = "UPDATE dead_letters SET attempts = 1, resolved_at = now(), resolution = 'stored'"
+    assert await admin.execute(resolve) == "UPDATE 1"
     await admin.execute("INSERT INTO configurations (id, name) VALUES (gen_random_uuid(), 'mine')")
     await admin.execute(
         "INSERT INTO replay_jobs (id, requested_by, plan, status) VALUES (gen_random_uuid(), 'me', '{}', 'running')"
