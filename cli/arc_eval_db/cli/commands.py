@@ -8,6 +8,7 @@ import click
 
 from arc_eval_db.cli.bench import bench
 from arc_eval_db.cli.consume import consume
+from arc_eval_db.cli.dead_letters import dead_letters
 from arc_eval_db.cli.demo import demo
 from arc_eval_db.cli.doctor import doctor
 from arc_eval_db.cli.lag import lag
@@ -38,5 +39,5 @@ def cli() -> None:
     """
 
 
-for command in (demo, local, migrate, topics, consume, lag, spool, doctor, bench):
+for command in (demo, local, migrate, topics, consume, lag, dead_letters, spool, doctor, bench):
     cli.add_command(command)

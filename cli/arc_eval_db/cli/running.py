@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from arc_eval_db.cli.main import EXIT_FAILED, EXIT_INTERRUPTED
+from arc_eval_db.cli.printable import printable_json
 from arc_eval_db.database import DatabaseSettings
 from arc_eval_db.errors import ArcEvalError
 from arc_eval_db.settings import KafkaSettings
@@ -89,24 +90,29 @@ def database_settings(**overrides: Any) -> DatabaseSettings:
 
 def print_json(value: Any) -> None:
     """Print a value as one JSON document."""
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z, default=str).decode())
+    document = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z, default=str).decode()
+    click.echo(printable_json(document))
 
 
-def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows for people; columns of figures are aligned to the right."""
+def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, err: bool = False) -> None:
+    """Print rows for people; columns of figures are aligned to the right.
+
+    Args:
+        err: to standard error, as a part of a question.
+    """
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     for index, column in enumerate(columns):
         figures = all(isinstance(row[index], int | float) or row[index] is None for row in rows)
         table.add_column(column, justify="right" if figures and rows else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    console().print(table)
+    console(err=err).print(table)
 
 
-def console() -> Console:
-    """Standard output: coloured and as wide as the terminal, or plain and wide enough in a pipe."""
-    is_terminal = sys.stdout.isatty()
-    return Console(file=sys.stdout, width=None if is_terminal else 120, highlight=False, markup=False)
+def console(*, err: bool = False) -> Console:
+    """Standard output, or error: coloured and as wide as the terminal, or plain and wide enough in a pipe."""
+    file = sys.stderr if err else sys.stdout
+    return Console(file=file, width=None if file.isatty() else 120, highlight=False, markup=False)
 
 
 def _cell(value: Any) -> str:
