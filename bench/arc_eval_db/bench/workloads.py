@@ -1,7 +1,7 @@
 """What is put into the topics: which event happens when, in which execution, all of it from a seed.
 
-`outcomes`: one completed event after the other. They name a thousand executions, so that what the sink does besides
-(the rows of `executions`) is what it is where one topic is read alone: nearly nothing.
+`outcomes`: one completed event after the other. They name a thousand executions, 16 at a time, so that there is hardly
+anything to do but to write outcomes, as for the peers, which write no rows of `executions`.
 
 `lifecycle`: whole executions, a thousand at a time: started, 10 tool uses, 5 times progressed, a failure in every
 second one, completed. What is cut off at the end of the workload has not completed.
@@ -28,6 +28,7 @@ from arc_eval_db.schemas.topics import COMPLETED, FAILURE_RECORDED, PROGRESSED, 
 OUTCOMES, LIFECYCLE, DUPLICATES = "outcomes", "lifecycle", "duplicates"
 
 OUTCOME_EXECUTIONS = 1_000
+_OUTCOME_EXECUTIONS_AT_A_TIME = 16
 EXECUTIONS_AT_A_TIME = 1_000
 _EVENTS_PER_EXECUTION = 18
 
@@ -147,12 +148,17 @@ class _Maker:
 
 def _outcomes(workload: Workload, rng: random.Random) -> Iterator[Happening]:
     maker, completed = _Maker(workload, rng), payloads.completed(rng)
-    executions = [maker.execution() for _ in range(min(OUTCOME_EXECUTIONS, workload.events))]
-    sequences = [0] * len(executions)
-    for _ in range(workload.events):
-        index = rng.randrange(len(executions))
-        sequences[index] += 1
-        yield maker.happening(COMPLETED, executions[index], sequences[index], rng.choice(completed))
+    events_per_execution = -(-workload.events // OUTCOME_EXECUTIONS)
+    left = workload.events
+    while left:
+        executions = [maker.execution() for _ in range(_OUTCOME_EXECUTIONS_AT_A_TIME)]
+        sequences = [0] * len(executions)
+        number = min(left, events_per_execution * len(executions))
+        for _ in range(number):
+            index = rng.randrange(len(executions))
+            sequences[index] += 1
+            yield maker.happening(COMPLETED, executions[index], sequences[index], rng.choice(completed))
+        left -= number
 
 
 def _lifecycles(workload: Workload, rng: random.Random) -> Iterator[Happening]:

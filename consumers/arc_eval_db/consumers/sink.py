@@ -14,6 +14,7 @@ from arc_eval_db.writer import (
     Anchor,
     BatchWriter,
     DeadLetter,
+    KnownParents,
     OffsetRange,
     OffsetStore,
     RepeatedIds,
@@ -50,6 +51,8 @@ class ExactlyOnceSink:
         self._limit = limit or DeadLetterLimit(share_max=1, window_records=1)
         self._writer = BatchWriter()
         self._repeated = RepeatedIds()
+        self._known = KnownParents()
+        self._session: Session | None = None
 
     async def write(
         self,
@@ -72,14 +75,18 @@ class ExactlyOnceSink:
             DeadLetterLimitError: too many dead letters; nothing was written.
             FatalError: the schema does not fit; nothing was written.
         """
+        if session is not self._session:
+            self._session = session
+            self._known.forget()
         async with session.transaction():
-            report = await self._writer.write_batch(session, batch.rows, self._repeated)
+            report = await self._writer.write_batch(session, batch.rows, self._repeated, self._known)
             letters = batch.dead_letters + batch.refused(report.refused)
             self._limit.check(batch.records, letters)
             await insert_dead_letters(session, letters, group=self._offsets.group, version=CONSUMER_VERSION)
             # Last, so that the lock on the offsets is held no longer than the commit takes.
             await self._offsets.advance(session, ranges, anchors)
         self._limit.note(batch.records, letters)
+        self._known.note(report.contexts)
         return CommitReport(report.inserted, report.duplicates, _by_reason(letters))
 
 

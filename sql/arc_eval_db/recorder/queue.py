@@ -46,7 +46,7 @@ class QueuedRecord(NamedTuple):
                 "id": str(event_id),
                 "subject": str(record.execution.execution_id),
                 "sequence": record.envelope.sequence,
-                "data": plain_data(type_, data),
+                **plain_data(type_, data),
             }
             return cls(record, plain_row(event))
         return cls(record, event_row(LoggedEvent(event_of(record))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from arc_eval_db.writer.batch_writer import BatchReport, BatchWriter, RefusedEvent, RefusedRow, RowReport, WriteReport
 from arc_eval_db.writer.dead_letters import DeadLetter, count_dead_letters, insert_dead_letters
+from arc_eval_db.writer.known_parents import KnownParents
 from arc_eval_db.writer.offsets import (
     Anchor,
     FencedError,
@@ -26,6 +27,7 @@ __all__ = [
     "EventRow",
     "FencedError",
     "GapReason",
+    "KnownParents",
     "LoggedEvent",
     "OffsetRange",
     "OffsetStore",

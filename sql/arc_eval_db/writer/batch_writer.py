@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, field
 
 from arc_eval_db.database import DuplicateRowError, RowRefusedError, Session
+from arc_eval_db.writer.known_parents import Context
 from arc_eval_db.writer.repeated_ids import RepeatedIds
 from arc_eval_db.writer.row_batch import Place, RowBatch
 from arc_eval_db.writer.rows import EventRow, LoggedEvent, event_row
@@ -59,6 +60,8 @@ class BatchReport:
     inserted: int = 0
     duplicates: int = 0
     refused: dict[Place, RowRefusedError] = field(default_factory=dict)
+    contexts: Collection[Context] = ()
+    """Whose parents are in the database once this is committed, for `KnownParents`."""
 
 
 class BatchWriter:
@@ -90,11 +93,18 @@ class BatchWriter:
                 seen[row.table] += 1
         return RowReport(report.inserted, report.duplicates, refused)
 
-    async def write_batch(self, session: Session, batch: RowBatch, repeated: RepeatedIds | None = None) -> BatchReport:
+    async def write_batch(
+        self,
+        session: Session,
+        batch: RowBatch,
+        repeated: RepeatedIds | None = None,
+        known: Container[Context] = (),
+    ) -> BatchReport:
         """Write rows by table; `session` must be in a transaction.
 
         Args:
             repeated: remembers what was written, and so knows most of what comes again.
+            known: contexts whose parents are in the database.
         """
         if not len(batch):
             return BatchReport()
@@ -106,8 +116,8 @@ class BatchWriter:
                 inserted = 0
                 for table, rows in batch.filled():
                     inserted += await copy_new_rows(session, table, rows, suspects.get(table, ()))
-                await batch.parents().write(session)
-            report = BatchReport(inserted)
+                await batch.parents(known=known).write(session)
+            report = BatchReport(inserted, contexts=batch.contexts)
         except (DuplicateRowError, RowRefusedError) as error:
             report = await self._write_carefully(session, batch, error)
         report.duplicates = len(batch) - report.inserted - len(report.refused)

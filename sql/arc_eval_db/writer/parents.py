@@ -7,7 +7,7 @@ depend on order or repetition: minimum, maximum, and first known value.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -18,13 +18,17 @@ import orjson
 
 from arc_eval_db.database import Session
 from arc_eval_db.schemas import ids
-from arc_eval_db.schemas.bulk import PlainEvent
+from arc_eval_db.schemas.bulk import CONTEXT_IDS, PlainEvent
 from arc_eval_db.sql import queries
+from arc_eval_db.writer.known_parents import Context
 from arc_eval_db.writer.patterns import failure_pattern
 from arc_eval_db.writer.rows import Row
 
-_ids_of = itemgetter(2, 3, 4, 5)
-"""Of a row: the execution, the configuration's version, the scenario, the simulation."""
+context_of = itemgetter(2, 3, 4, 5)
+"""The `Context` of a row."""
+CONTEXT_COLUMNS = ("subject", *CONTEXT_IDS)
+"""Where a `Context` stands in a plain event."""
+_context_of_event = itemgetter(*CONTEXT_COLUMNS)
 
 
 class _Execution(TypedDict, total=False):
@@ -69,56 +73,76 @@ class Parents:
     patterns: dict[str, _Pattern] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, tables: Mapping[str, Sequence[Row]], started: Iterable[PlainEvent]) -> Self:
-        """What the rows of each table point at, and what the started events among them say of it."""
+    def of(
+        cls,
+        contexts: Iterable[Context],
+        started: Iterable[PlainEvent],
+        ended: Mapping[Context, datetime],
+        failures: Iterable[Row],
+        known: Container[Context] = (),
+    ) -> Self:
+        """What rows point at, and what their events say of it.
+
+        Args:
+            contexts: all ids of each event, not only the execution's: nothing keeps two events of one from naming two
+                configurations.
+            ended: when the executions ended that did.
+            failures: the rows of failures.
+            known: contexts whose parents are there already; they are left out where nothing new is said of them.
+        """
         parents = cls()
-        for rows in tables.values():
-            parents._add_mentioned(rows)
+        for context in contexts:
+            if context not in known:
+                parents._execution(context)
         for event in started:
             parents._add_started(event)
-        for row in tables.get("outcomes", ()):
-            parents._add_ended(row)
-        for row in tables.get("failures", ()):
+        for context, time in ended.items():
+            parents._add_ended(context, time)
+        for row in failures:
             parents._add_failure(row)
         return parents
 
-    def _add_mentioned(self, rows: Iterable[Row]) -> None:
-        """Parents of which an event only has the ids."""
-        # All ids of each event, not only the execution's: nothing keeps two events of one from naming two
-        # configurations. Each combination once, as most events of a batch name the same few.
-        contexts: dict[tuple[str, str, str | None], None] = {}
-        for execution_id, version_id, scenario_id, simulation_id in dict.fromkeys(map(_ids_of, rows)):
-            contexts[version_id, scenario_id, simulation_id] = None
-            if execution_id not in self.executions:
-                execution: _Execution = {"id": execution_id, "version_id": version_id, "scenario_id": scenario_id}
-                if simulation_id is not None:
-                    execution["simulation_id"] = simulation_id
-                self.executions[execution_id] = execution
-        for version_id, scenario_id, simulation_id in contexts:
-            self.versions.setdefault(version_id, _Version())
-            self.scenarios.setdefault(scenario_id, None)
-            if simulation_id is not None:
-                self.simulations.setdefault(simulation_id, None)
+    def _execution(self, context: Context) -> _Execution:
+        """An execution, and whatever else its event points at."""
+        execution_id, version_id, scenario_id, simulation_id = context
+        self._version(version_id)
+        self.scenarios.setdefault(scenario_id, None)
+        if simulation_id is not None:
+            self.simulations.setdefault(simulation_id, None)
+        if execution := self.executions.get(execution_id):
+            return execution
+        self.executions[execution_id] = execution = {
+            "id": execution_id,
+            "version_id": version_id,
+            "scenario_id": scenario_id,
+        }
+        if simulation_id is not None:
+            execution["simulation_id"] = simulation_id
+        return execution
+
+    def _version(self, version_id: str) -> _Version:
+        version = self.versions.get(version_id)
+        if version is None:
+            version = self.versions[version_id] = _Version()
+        return version
 
     def _add_started(self, event: PlainEvent) -> None:
         """Parents that an event describes."""
-        execution, time, data = self.executions[event["subject"]], event["time"], event["data"]
+        execution, time = self._execution(_context_of_event(event)), event["time"]
         execution["started_at"] = min(execution.get("started_at", time), time)
-        execution["attempt"] = max(execution.get("attempt", 1), data["attempt"])
+        execution["attempt"] = max(execution.get("attempt", 1), event["attempt"])
         execution.setdefault("source", event["source"])
-        if data["metadata"] is not None:
-            execution.setdefault("metadata", data["metadata"])
-        self.scenarios[data["scenario_id"]] = data["scenario"]
-        if data["simulation_id"] is not None and data["simulation"] is not None:
-            self.simulations[data["simulation_id"]] = data["simulation"]
-        self._add_version(data)
+        if event["metadata"] is not None:
+            execution.setdefault("metadata", event["metadata"])
+        self.scenarios[event["scenario_id"]] = event["scenario"]
+        if event["simulation_id"] is not None and event["simulation"] is not None:
+            self.simulations[event["simulation_id"]] = event["simulation"]
+        self._add_version(event)
 
-    def _add_ended(self, row: Row) -> None:
+    def _add_ended(self, context: Context, time: datetime) -> None:
         """The end of an execution."""
-        execution, time = self.executions[row[2]], row[0]
-        known = execution.get("ended_at")
-        if known is None or known < time:
-            execution["ended_at"] = time
+        execution = self._execution(context)
+        execution["ended_at"] = max(execution.get("ended_at", time), time)
 
     def _add_failure(self, row: Row) -> None:
         """A sighting of a failure pattern."""
@@ -132,9 +156,9 @@ class Parents:
         pattern.first_seen_at = min(pattern.first_seen_at, hour)
         pattern.last_seen_at = max(pattern.last_seen_at, hour)
 
-    def _add_version(self, data: Mapping[str, Any]) -> None:
-        version = self.versions[data["configuration_version_id"]]
-        name, content = data["configuration_name"], data["configuration"]
+    def _add_version(self, event: PlainEvent) -> None:
+        version = self._version(event["configuration_version_id"])
+        name, content = event["configuration_name"], event["configuration"]
         if name is not None:
             version.configuration_name = name
             self.configurations[str(ids.configuration_id(name))] = name

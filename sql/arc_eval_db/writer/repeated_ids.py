@@ -40,8 +40,7 @@ class RepeatedIds:
         """By table, the indexes of rows whose event has been written, or stands in the batch before them."""
         if not self._is_met:
             return {}
-        hashes = ((table, [hash(row[1]) for row in rows]) for table, rows in batch.filled())
-        return {table: found for table, of_rows in hashes if (found := self._suspects(of_rows))}
+        return {table: found for table, hashes in batch.hashes.items() if (found := self._suspects(hashes))}
 
     def _suspects(self, hashes: list[int]) -> set[int]:
         if len(set(hashes)) == len(hashes) and self._young.isdisjoint(hashes) and self._old.isdisjoint(hashes):
@@ -66,7 +65,6 @@ class RepeatedIds:
             self._is_met = False
             self._young, self._old = set(), set()
             return
-        for _, rows in batch.filled():
-            self._young.update([hash(row[1]) for row in rows])
+        self._young.update(*batch.hashes.values())
         if len(self._young) >= self._generation_ids:
             self._young, self._old = set(), self._young

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from operator import itemgetter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import repeat
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
 
-from arc_eval_db.schemas.bulk import CONTEXT_IDS, PlainEvent, plain_of
+from arc_eval_db.schemas.bulk import CONTEXT_IDS, PlainEvent, PlainEvents, plain_of
 from arc_eval_db.schemas.events import Event
 from arc_eval_db.schemas.status import ExecutionStatus
 from arc_eval_db.schemas.topics import COMPLETED, FAILURE_RECORDED, PROGRESSED, STARTED, TOOL_USED
@@ -100,6 +101,101 @@ class EventRow(NamedTuple):
     """The event of a start, which says more of its execution than its row."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Derived:
+    """A value of a row that is made of what the event has."""
+
+    make: Callable[..., Any]
+    names: tuple[str, ...]
+    """Of what it is made."""
+
+
+# A member of an enumeration takes longer to look up than all the rest of a row's values.
+_SUCCEEDED = ExecutionStatus.SUCCEEDED.value
+
+_ENVELOPE = ("time", "id", "subject", *CONTEXT_IDS, _Derived(int, ("sequence",)))
+_PLACE = ("partition", "offset")
+
+
+def _said(**values: Any) -> str:
+    """The JSON text of what an event says; what is absent is left out."""
+    return orjson.dumps({name: value for name, value in values.items() if value is not None}).decode()
+
+
+def _fragment(text: str | None) -> orjson.Fragment | None:
+    """JSON text as it is."""
+    return None if text is None else orjson.Fragment(text)
+
+
+def _said_by_start(
+    scenario: str, simulation: str | None, configuration_name: str | None, attempt: int, metadata: str | None
+) -> str:
+    """The configuration is kept with its version."""
+    return _said(
+        scenario=scenario,
+        simulation=simulation,
+        configuration_name=configuration_name,
+        attempt=None if attempt == 1 else attempt,
+        metadata=_fragment(metadata),
+    )
+
+
+def _said_by_progress(message: str | None, step: int | None, details: str | None) -> str:
+    return _said(message=message, step=step, details=_fragment(details))
+
+
+def _pattern_id(kind: str, message: str) -> str:
+    return failure_pattern(kind, message)[0]
+
+
+_LAYOUTS: Mapping[str, tuple[str | _Derived, ...]] = MappingProxyType(
+    {
+        STARTED: (
+            *_ENVELOPE,
+            "type",
+            "source",
+            "traceparent",
+            _Derived(_said_by_start, ("scenario", "simulation", "configuration_name", "attempt", "metadata")),
+            *_PLACE,
+        ),
+        PROGRESSED: (
+            *_ENVELOPE,
+            "type",
+            "source",
+            "traceparent",
+            _Derived(_said_by_progress, ("message", "step", "details")),
+            *_PLACE,
+        ),
+        FAILURE_RECORDED: (
+            *_ENVELOPE,
+            "kind",
+            "message",
+            "details",
+            _Derived(_pattern_id, ("kind", "message")),
+            *_PLACE,
+        ),
+        COMPLETED: (
+            *_ENVELOPE,
+            _Derived(str, ("status",)),
+            _Derived(_SUCCEEDED.__eq__, ("status",)),
+            "score",
+            "duration_ms",
+            "cost_usd",
+            "input_tokens",
+            "output_tokens",
+            "error_kind",
+            "error_message",
+            "metadata",
+            "last_sequence",
+            "dropped",
+            *_PLACE,
+        ),
+        TOOL_USED: (*_ENVELOPE, "tool", "success", "duration_ms", "error", "arguments", "result_bytes", *_PLACE),
+    }
+)
+"""Where each value of a row comes from, by the event's type, in the order of `COLUMNS`."""
+
+
 def event_row(logged: LoggedEvent) -> EventRow:
     """The row of an event."""
     return plain_row(plain_of(logged.event), logged.partition, logged.offset)
@@ -108,117 +204,28 @@ def event_row(logged: LoggedEvent) -> EventRow:
 def plain_row(event: PlainEvent, partition: int | None = None, offset: int | None = None) -> EventRow:
     """The row of a plain event."""
     type_ = event["type"]
-    row = ROW_OF_TYPE[type_](event, partition, offset)
+    known = {**event, "partition": partition, "offset": offset}
+    row = tuple(
+        [
+            known[part] if part.__class__ is str else part.make(*[known[name] for name in part.names])  # type: ignore[union-attr]
+            for part in _LAYOUTS[type_]
+        ]
+    )
     return EventRow(TABLE_OF_TYPE[type_], row, event if type_ == STARTED else None)
 
 
-# A member of an enumeration takes longer to look up than all the rest of a row's values.
-_SUCCEEDED = ExecutionStatus.SUCCEEDED.value
-
-# One call a row, and no tuple that is taken apart again: these lines are run for every event.
-_envelope = itemgetter("time", "id", "subject", "sequence", "data")
-_lifecycle = itemgetter("type", "source", "traceparent")
-_started = itemgetter(*CONTEXT_IDS, "scenario", "simulation", "configuration_name", "attempt", "metadata")
-_progress = itemgetter(*CONTEXT_IDS, "message", "step", "details")
-_failure = itemgetter(*CONTEXT_IDS, "kind", "message", "details")
-_tool_use = itemgetter(*CONTEXT_IDS, "tool", "success", "duration_ms", "error", "arguments", "result_bytes")
-_outcome = itemgetter(
-    *CONTEXT_IDS,
-    "status",
-    "score",
-    "duration_ms",
-    "cost_usd",
-    "input_tokens",
-    "output_tokens",
-    "error_kind",
-    "error_message",
-    "metadata",
-    "last_sequence",
-    "dropped",
-)
-
-
-def _started_row(event: PlainEvent, partition: int | None, offset: int | None) -> Row:
-    """The configuration is kept with its version."""
-    time, event_id, subject, sequence, data = _envelope(event)
-    type_, source, traceparent = _lifecycle(event)
-    version, scenario, simulation, scenario_name, simulation_name, configuration, attempt, metadata = _started(data)
-    said = {"scenario": scenario_name, "simulation": simulation_name, "configuration_name": configuration}
-    if attempt != 1:
-        said["attempt"] = attempt
-    # fmt: off
-    return (
-        time, event_id, subject, version, scenario, simulation, int(sequence), type_, source, traceparent,
-        _said(said, "metadata", metadata), partition, offset,
-    )
-    # fmt: on
-
-
-def _progress_row(event: PlainEvent, partition: int | None, offset: int | None) -> Row:
-    time, event_id, subject, sequence, data = _envelope(event)
-    type_, source, traceparent = _lifecycle(event)
-    version, scenario, simulation, message, step, details = _progress(data)
-    # fmt: off
-    return (
-        time, event_id, subject, version, scenario, simulation, int(sequence), type_, source, traceparent,
-        _said({"message": message, "step": step}, "details", details), partition, offset,
-    )
-    # fmt: on
-
-
-def _said(values: Mapping[str, Any], name: str, text: str | None) -> str:
-    """The JSON text of what an event says; what is absent is left out. `text` is JSON already."""
-    said = {key: value for key, value in values.items() if value is not None}
-    if text is not None:
-        said[name] = orjson.Fragment(text)
-    return orjson.dumps(said).decode()
-
-
-def _failure_row(event: PlainEvent, partition: int | None, offset: int | None) -> Row:
-    time, event_id, subject, sequence, data = _envelope(event)
-    version, scenario, simulation, kind, message, details = _failure(data)
-    pattern_id, _ = failure_pattern(kind, message)
-    # fmt: off
-    return (
-        time, event_id, subject, version, scenario, simulation, int(sequence), kind, message,
-        details, pattern_id, partition, offset,
-    )
-    # fmt: on
-
-
-def _tool_use_row(event: PlainEvent, partition: int | None, offset: int | None) -> Row:
-    time, event_id, subject, sequence, data = _envelope(event)
-    version, scenario, simulation, tool, success, duration, error, arguments, result_bytes = _tool_use(data)
-    # fmt: off
-    return (
-        time, event_id, subject, version, scenario, simulation, int(sequence), tool, success, duration, error,
-        arguments, result_bytes, partition, offset,
-    )
-    # fmt: on
-
-
-def _outcome_row(event: PlainEvent, partition: int | None, offset: int | None) -> Row:
-    time, event_id, subject, sequence, data = _envelope(event)
-    # fmt: off
-    (
-        version, scenario, simulation, status, score, duration, cost, input_tokens, output_tokens, kind, message,
-        metadata, last_sequence, dropped,
-    ) = _outcome(data)
-    return (
-        time, event_id, subject, version, scenario, simulation, int(sequence), str(status),
-        status == _SUCCEEDED, score, duration, cost, input_tokens, output_tokens, kind, message,
-        metadata, last_sequence, dropped, partition, offset,
-    )
-    # fmt: on
-
-
-ROW_OF_TYPE: Mapping[str, Callable[[PlainEvent, int | None, int | None], Row]] = MappingProxyType(
-    {
-        STARTED: _started_row,
-        PROGRESSED: _progress_row,
-        FAILURE_RECORDED: _failure_row,
-        COMPLETED: _outcome_row,
-        TOOL_USED: _tool_use_row,
+def plain_rows(events: PlainEvents, partition: int, offsets: Iterable[int]) -> Iterator[Row]:
+    """The rows of plain events, each with its offset."""
+    known: dict[str, Iterable[Any]] = {
+        **events.columns,
+        "type": repeat(events.type),
+        "partition": repeat(partition),
+        "offset": offsets,
     }
-)
-"""Makes the row of a plain event of a type, from the event, its partition and its offset."""
+    return zip(
+        *[
+            known[part] if isinstance(part, str) else map(part.make, *[known[name] for name in part.names])
+            for part in _LAYOUTS[events.type]
+        ],
+        strict=False,  # what is the same for all has no end
+    )

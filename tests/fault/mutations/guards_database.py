@@ -101,8 +101,8 @@ _ROWS = (
         "parents-before-the-commit",
         "No row lacks its execution: what rows point at is written in their transaction",
         _BATCH_WRITER,
-        "                await batch.parents().write(session)\n            report = BatchReport(inserted)",
-        "            report = BatchReport(inserted)",
+        "                await batch.parents(known=known).write(session)\n            report = BatchReport(inserted",
+        "            report = BatchReport(inserted",
         (f"{_WRITER_TESTS}::test_tools_before_any_start_have_their_execution",),
     ),
     Mutation(

@@ -6,10 +6,12 @@ from fault.mutations.mutation import Mutation
 
 _BULK = "schemas/arc_eval_db/schemas/bulk.py"
 _READ_AHEAD = "consumers/arc_eval_db/consumers/read_ahead.py"
+_SINK = "consumers/arc_eval_db/consumers/sink.py"
 _PROCESSES = "consumers/arc_eval_db/consumers/worker_processes.py"
 
 _BULK_TESTS = "tests/schemas/test_schemas_bulk.py"
 _READ_AHEAD_TESTS = "tests/consumers/test_consumers_read_ahead.py"
+_KNOWN_TESTS = "tests/consumers/test_consumers_known_parents.py"
 _PROCESS_TESTS = "tests/cli/test_cli_workers.py"
 
 SINK_MUTATIONS = (
@@ -17,16 +19,16 @@ SINK_MUTATIONS = (
         "bulk-ids",
         "Ids that are read in bulk have the form and the version that the parser asks for",
         _BULK,
-        "        return found if _have_ids(found) else [None] * len(chunk)\n",
-        "        return found\n",
+        "    if not _have_ids(columns):\n        return None\n",
+        "",
         (f"{_BULK_TESTS}::test_ids_in_another_form_are_left_to_the_parser",),
     ),
     Mutation(
         "bulk-time",
         "Times that are read in bulk are within the window",
         _BULK,
-        "        return False\n    return TIME_MIN <= time <= time_max\n",
-        "        return False\n    return True\n",
+        "    return columns if min(times) >= TIME_MIN and max(times) <= time_max else None\n",
+        "    return columns\n",
         (f"{_BULK_TESTS}::test_limits_are_the_parsers",),
     ),
     Mutation(
@@ -49,9 +51,25 @@ SINK_MUTATIONS = (
         "bulk-consistency",
         "A start whose ids are not those of what it names is refused in bulk too",
         _BULK,
-        "            return TIME_MIN <= time <= time_max and _is_consistent(data)\n",
-        "            return TIME_MIN <= time <= time_max\n",
+        "            if not all(map(_is_consistent, *map(columns.__getitem__, _CONSISTENT))):\n",
+        "            if False:\n",
         (f"{_BULK_TESTS}::test_it_takes_nothing_that_the_parser_takes_otherwise",),
+    ),
+    Mutation(
+        "known-parents-committed",
+        "What a transaction wrote is known only once it is committed",
+        _SINK,
+        "        async with session.transaction():\n            report",
+        "        self._known.note(batch.rows.contexts)\n        async with session.transaction():\n            report",
+        (f"{_KNOWN_TESTS}::test_what_was_rolled_back_is_not_known",),
+    ),
+    Mutation(
+        "known-parents-forgotten",
+        "What one connection's database knows is not expected of the next one's",
+        _SINK,
+        "            self._known.forget()\n",
+        "            pass\n",
+        (f"{_KNOWN_TESTS}::test_another_connection_may_be_another_database",),
     ),
     Mutation(
         "read-ahead-forgets",
