@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 from arc_eval_db.cli import dead_letters as module
 from arc_eval_db.cli import moments, printable
 from arc_eval_db.cli.commands import cli
+from arc_eval_db.cli.identity import this_user
 from arc_eval_db.cli.moments import parse_moment
 from arc_eval_db.cli.printable import Payload, printable_json
 from arc_eval_db.database import DatabaseSettings, Session
@@ -337,7 +338,7 @@ def test_discard_shows_asks_and_gives_up(run: Command, letters: list[int], datab
     assert run("discard", *chosen).stdout == "nothing to discard\n"
     assert document(run("discard", str(letters[3]), "--yes", "--json")) == {"discarded": 1}
     by = sql(database, "SELECT resolved_by FROM dead_letters ORDER BY id")
-    assert [row["resolved_by"] for row in by] == [*["me@there"] * 3, module.this_user()]
+    assert [row["resolved_by"] for row in by] == [*["me@there"] * 3, this_user()]
 
 
 def test_discard_of_what_was_seen_only(
@@ -465,4 +466,4 @@ def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> N
         raise OSError("no username set in the environment")
 
     monkeypatch.setattr("getpass.getuser", nobody)
-    assert module.this_user().partition("@")[0].isdecimal()
+    assert this_user().partition("@")[0].isdecimal()

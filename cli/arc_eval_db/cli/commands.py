@@ -14,6 +14,7 @@ from arc_eval_db.cli.doctor import doctor
 from arc_eval_db.cli.lag import lag
 from arc_eval_db.cli.local import local
 from arc_eval_db.cli.migrate import migrate
+from arc_eval_db.cli.replay import replay
 from arc_eval_db.cli.spool import spool
 from arc_eval_db.cli.topics import topics
 
@@ -39,5 +40,5 @@ def cli() -> None:
     """
 
 
-for command in (demo, local, migrate, topics, consume, lag, dead_letters, spool, doctor, bench):
+for command in (demo, local, migrate, topics, consume, replay, lag, dead_letters, spool, doctor, bench):
     cli.add_command(command)

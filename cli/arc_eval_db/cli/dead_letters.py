@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -20,6 +17,7 @@ from arc_eval_db.cli.dead_letter_output import (
     report_fields,
     report_lines,
 )
+from arc_eval_db.cli.identity import by_option, this_user
 from arc_eval_db.cli.main import EXIT_FOUND
 from arc_eval_db.cli.moments import MOMENT
 from arc_eval_db.cli.printable import Payload
@@ -57,8 +55,6 @@ from arc_eval_db.schemas.topics import TopicNames
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
-
-_BY_CHARACTERS_MAX = 200
 
 _STATES: dict[str, Collection[LetterState]] = {
     "unresolved": UNRESOLVED,
@@ -102,17 +98,6 @@ def _filter(
 
 
 ids_argument = click.argument("ids", nargs=-1, type=click.IntRange(1, 2**63 - 1), metavar="[ID]...")
-
-
-def _checked_name(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not (value.isprintable() and 0 < len(value.strip()) <= _BY_CHARACTERS_MAX):
-        raise click.BadParameter(f"1 to {_BY_CHARACTERS_MAX} characters that can be printed")
-    return value
-
-
-by_option = click.option(
-    "--by", callback=_checked_name, help="Who does this, for the record.  [default: this user and host]"
-)
 
 
 @click.group(name="dead-letters")
@@ -299,15 +284,6 @@ def discard(
         print_json({"discarded": discarded})
     else:
         click.echo(f"discarded {discarded:,} dead letters" if discarded else "nothing to discard")
-
-
-def this_user() -> str:
-    """Who runs this process, as `user@host`."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # an id without a name, as in containers
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"[:_BY_CHARACTERS_MAX]
 
 
 async def _with_session(work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:

@@ -139,7 +139,7 @@ class ExecutionEventHandler:
 
     def _add_other(self, batch: HandledBatch, record: LogRecord, now: datetime) -> None:
         try:
-            event, nul_replaced = self._parse(record, now)
+            event, nul_replaced = self.parse(record, now)
         except EventRefusedError as refusal:
             letter = _dead_letter(record, refusal.reason, refusal, refusal.detail, event_id=refusal.event_id)
             batch.dead_letters.append(letter)
@@ -147,7 +147,12 @@ class ExecutionEventHandler:
         batch.nul_replaced += nul_replaced
         batch.rows.add(*event_row(LoggedEvent(event, record.topic, record.partition, record.offset)))
 
-    def _parse(self, record: LogRecord, now: datetime) -> tuple[Event, int]:
+    def parse(self, record: LogRecord, now: datetime) -> tuple[Event, int]:
+        """The event of a record, and how many NUL characters were replaced in it.
+
+        Raises:
+            EventRefusedError: it has none that can become a row.
+        """
         value, nul_replaced = replace_nul(record.value or b"")
         event = parse_event(value, now)
         if not self._topics.carries(record.topic, event.type):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,3 +42,16 @@ async def measure_lag(reader: LogReader, session: Session, group: str, topics: S
         PartitionLag(partition, stored.get(partition), bounds[partition].start, bounds[partition].end)
         for partition in partitions
     ]
+
+
+async def oldest_unread_s(reader: LogReader, lags: Sequence[PartitionLag]) -> float:
+    """How long ago, in seconds, Kafka got the oldest record that the group has not read; 0 where it has read all.
+
+    An offset without a record (a transaction's marker) counts as read.
+    """
+    next_offsets = {lag.partition: max(lag.next_offset or 0, lag.log_start) for lag in lags if lag.lag_messages}
+    if not next_offsets:
+        return 0.0
+    unread = await reader.records_at(next_offsets)
+    now = time.time()
+    return max((now - record.timestamp_ms / 1000 for record in unread.values()), default=0.0)

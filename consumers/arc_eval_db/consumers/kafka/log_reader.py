@@ -60,6 +60,17 @@ class LogReader:
         """Where each partition starts and ends at the moment."""
         return await read_bounds(self._consumer, partitions, self._timeout_s)
 
+    async def offsets_at(
+        self, partitions: Sequence[TopicPartition], timestamp_ms: int
+    ) -> dict[TopicPartition, int | None]:
+        """The first offset of each partition whose record is of this moment or later; None where there is none."""
+        asked = {_native(partition): timestamp_ms for partition in partitions}
+        with translated_errors("asking for offsets by time"):
+            found = await asyncio.wait_for(self._consumer.offsets_for_times(asked), self._timeout_s)
+        return {
+            partition: None if (at := found.get(_native(partition))) is None else at.offset for partition in partitions
+        }
+
     async def read(self, ranges: Mapping[TopicPartition, OffsetRange]) -> AsyncIterator[list[LogRecord]]:
         """All records of the ranges, in batches; ends by position, so that holes and empty tails end too.
 
