@@ -116,7 +116,7 @@ async def batches_of_log(
 ) -> AsyncIterator[ReplayBatch]:
     """The records of the ranges that are meant, in batches; each partition's in their order."""
     batch = ReplayBatch([], 0)
-    async for records in reader.read(ranges):
+    async for records in reader.read(ranges, records_max):
         batch.records += chosen.select(records)
         batch.read += len(records)
         batch.positions[records[-1].topic_partition] = records[-1].offset + 1

@@ -71,8 +71,13 @@ class LogReader:
             partition: None if (at := found.get(_native(partition))) is None else at.offset for partition in partitions
         }
 
-    async def read(self, ranges: Mapping[TopicPartition, OffsetRange]) -> AsyncIterator[list[LogRecord]]:
+    async def read(
+        self, ranges: Mapping[TopicPartition, OffsetRange], records_max: int | None = None
+    ) -> AsyncIterator[list[LogRecord]]:
         """All records of the ranges, in batches; ends by position, so that holes and empty tails end too.
+
+        Args:
+            records_max: in one batch; by default as many as one fetch brings.
 
         Raises:
             OffsetOutOfRangeError: a range begins before what the log still holds.
@@ -85,7 +90,7 @@ class LogReader:
             self._consumer.seek(partition, offsets.first)
         while left:
             with translated_errors("reading the log"):
-                batches = await self._consumer.getmany(*left, timeout_ms=_POLL_MS)
+                batches = await self._consumer.getmany(*left, timeout_ms=_POLL_MS, max_records=records_max)
             for partition, messages in batches.items():
                 end = left[partition].end
                 if records := [to_record(message) for message in messages if message.offset < end]:
