@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from arc_eval_db.database import Session
 
 EVENT_TABLES = ("outcomes", "tool_usage", "failures", "execution_events")
@@ -35,15 +39,25 @@ async def contents(session: Session, tables: tuple[str, ...] = TABLES) -> dict[s
     return found
 
 
-async def view_contents(session: Session) -> dict[str, list[str]]:
-    """The rows of views that are computed from them; sums of floats depend on their order in the last digits."""
+async def view_values(session: Session) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows of views that are computed from them."""
     found = {}
     for view in _VIEWS:
-        rows = await session.fetch(f"SELECT * FROM {view}")
-        found[view] = sorted(
-            str([f"{value:.9g}" if isinstance(value, float) else value for value in row.values()]) for row in rows
-        )
+        rows = [tuple(row.values()) for row in await session.fetch(f"SELECT * FROM {view}")]
+        found[view] = sorted(rows, key=lambda row: str([value for value in row if not isinstance(value, float)]))
     return found
+
+
+async def expected_views(session: Session) -> dict[str, list[tuple[Any, ...]]]:
+    """The same, to compare later ones with: the last digits of a sum depend on its order."""
+    found = await view_values(session)
+    return {
+        view: [
+            tuple(pytest.approx(value, rel=1e-9) if isinstance(value, float) else value for value in row)
+            for row in rows
+        ]
+        for view, rows in found.items()
+    }
 
 
 async def empty(session: Session) -> None:

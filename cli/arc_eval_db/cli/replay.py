@@ -22,7 +22,15 @@ from arc_eval_db.cli.replay_output import (
     result_fields,
     result_lines,
 )
-from arc_eval_db.cli.running import command, database_settings, json_option, kafka_settings, print_json, run_async
+from arc_eval_db.cli.running import (
+    command,
+    database_settings,
+    end_like_ctrl_c,
+    json_option,
+    kafka_settings,
+    print_json,
+    run_async,
+)
 from arc_eval_db.consumers.logs import configure_logging
 from arc_eval_db.database import Session
 from arc_eval_db.replay import (
@@ -189,6 +197,7 @@ def run(
     What is read is resolved against the log before anything is read, and ends there, also where the log is quiet. A
     replay to the database or to a topic is recorded as a job: Ctrl-C leaves one that `replay resume` goes on with.
     """
+    end_like_ctrl_c()
     configure_logging("warning")
     _check_options(sources, target, file, target_topic, from_file, dry_run=dry_run, yield_to_lag=yield_to_lag)
     chosen = _filter(filter_options)
@@ -252,6 +261,7 @@ def run(
 @command
 def resume(job_id: UUID, rate: float | None, yield_to_lag: float | None, group: str, as_json: bool) -> None:
     """Go on with a replay that was interrupted, killed, or failed."""
+    end_like_ctrl_c()
     configure_logging("warning")
     line = ProgressLine()
     options = ReplayOptions(

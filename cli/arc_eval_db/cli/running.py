@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -49,7 +50,12 @@ _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def end_like_ctrl_c() -> None:
-    """Let SIGTERM and SIGHUP end this command as Ctrl-C does: what it started is stopped."""
+    """Let SIGTERM and SIGHUP end this command as Ctrl-C does: what it started is stopped.
+
+    Signals are the main thread's: in another, as where a program runs a command, they are left as they are.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
     for number in _ENDING_SIGNALS:
         signal.signal(number, signal.default_int_handler)
 
