@@ -17,7 +17,7 @@ from arc_eval_db.database import DatabaseSettings
 pytestmark = pytest.mark.database
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGES = [page for page in ("client.md", "recorder.md", "dead-letters.md") if (DOCS / page).is_file()]
+PAGES = [page for page in ("client.md", "recorder.md", "dead-letters.md", "replay.md") if (DOCS / page).is_file()]
 
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -61,6 +61,7 @@ _COLUMNS: Mapping[str, Sequence[_Column]] = {
         _Column("% of a core", "cpu_percent", 1),
         _Column("events/s", "per_second"),
     ),
+    "replay": _PATH,
     "views": (_Column("ms", "milliseconds", 1, with_spread=True), _Column("rows", "rows")),
     "peers": _PATH,
 }
@@ -72,6 +73,7 @@ _TITLES = {
     "copy": "COPY alone",
     "sink": "Topic to table",
     "latency": "From emit to visible",
+    "replay": "Replay into an empty database: the lifecycle workload",
     "views": "Views over the rows of the lifecycle workload",
     "peers": "What a user would pick instead: outcomes, from topic to table",
 }
@@ -110,6 +112,8 @@ def tables(results: Sequence[Result]) -> list[Table]:
             found.append(_table(section, columns, of_section))
             if section == "sink":
                 found.append(_ceilings(results))
+            if section == "replay":
+                found.append(_against_live(of_section))
             if section == "peers":
                 found.append(_against_peers(of_section))
     return [table for table in found if table.rows]
@@ -146,6 +150,14 @@ def _ceilings(results: Sequence[Result]) -> Table:
                 (whole.name, f"{slowest.section} ({_median(slowest):,.0f}/s)", _cell(share, 2, with_spread=True))
             )
     return Table("The sink as a share of its slowest part alone", ("", "slowest part", "sink / part"), rows)
+
+
+def _against_live(results: Sequence[Result]) -> Table:
+    """Replay against live consumption, in the same rounds."""
+    live, *others = results
+    found = [(each.name, ratio(each, live)) for each in others]
+    rows = [(name, _cell(share, 2, with_spread=True)) for name, share in found if share is not None]
+    return Table(f"Against {live.name}", ("", "times as fast"), rows)
 
 
 def _against_peers(results: Sequence[Result]) -> Table:

@@ -21,12 +21,13 @@ SECTIONS: Mapping[str, Section] = {
     "copy": throughput.copy,
     "sink": throughput.sink,
     "latency": latency.latency,
+    "replay": throughput.replay,
     "views": views.views,
     "peers": peers.peers,
 }
 """In the order in which they are run and reported."""
 
-DEFAULT_SECTIONS = ("emit", "produce", "fetch", "validate", "copy", "sink", "latency", "views")
+DEFAULT_SECTIONS = ("emit", "produce", "fetch", "validate", "copy", "sink", "latency", "replay", "views")
 
 # The ceiling of the sink is measured in the same run.
 _NEEDS = {"sink": ("fetch", "validate", "copy")}

@@ -62,14 +62,14 @@ def bench(
     """Measure how fast everything is.
 
     \b
-    Sections (by default all but replay and peers):
+    Sections (by default all but peers):
       emit      what an event costs the agent's thread; what importing the SDK costs
       produce   events a second from the SDK to the broker
       fetch, validate, copy    the parts of the sink alone
       sink      topic to table, by the worker; runs its parts too, to compare with
       latency   from emit to visible, at a steady rate
       views     what the views take over the rows of a run
-      replay    not to be had yet
+      replay    the log into an empty database, by a replay and by live consumption
       peers     other programs at the same work; needs pip install 'arc-eval-db[bench]'
 
     Each run is a process of its own, is checked for exactly the right rows, and is repeated in turn with the others.
@@ -79,11 +79,7 @@ def bench(
 
     end_like_ctrl_c()
     configure_logging("error")
-    if "replay" in sections:
-        click.echo("replay: there is no command `arc-eval-db replay` to measure yet", err=True)
-        if sections == ("replay",):
-            return
-    chosen = running.chosen(name for name in sections if name != "replay")
+    chosen = running.chosen(sections)
     size = _sizes(quick, sizes)
     if size.partitions % 2:
         raise click.BadParameter("two processes share them: the number must be even", param_hint="--partitions")

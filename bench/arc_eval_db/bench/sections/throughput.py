@@ -18,6 +18,7 @@ from arc_eval_db.bench.workloads import DUPLICATES, LIFECYCLE, OUTCOMES, Workloa
 from arc_eval_db.schemas.topics import TOPICS
 
 EXACTLY_ONCE = "exactly once"
+LIVE = "live consumption"
 
 _RUNS = "arc_eval_db.bench.runs."
 _PER = 100_000
@@ -148,6 +149,25 @@ def copy_candidate(arena: Arena, work: Workload) -> Candidate:
         return throughput(figures, cost, work.events)
 
     return Candidate("copy", work.name, run, work.name)
+
+
+def replay(arena: Arena, sizes: Sizes) -> list[Candidate]:
+    """The log into an empty database, by live consumption and by a replay."""
+    work = workload(LIFECYCLE, sizes)
+
+    async def run() -> Figures:
+        kafka = await arena.topics(work)
+        settings = await arena.database()
+        expected = await arena.sums(work, settings)
+        async with arena.empty_database(settings) as session:
+            figures, cost = await arena.run(_RUNS + "replay", [{}], arena.variables(kafka, settings))
+            await check_rows(session, expected)
+        return throughput(figures, cost, work.records)
+
+    return [
+        sink_candidate(arena, work, 1, section="replay", name=LIVE),
+        Candidate("replay", "replay", run, work.name, EXACTLY_ONCE),
+    ]
 
 
 def fetch(arena: Arena, sizes: Sizes) -> list[Candidate]:
