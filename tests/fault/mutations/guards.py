@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from fault.mutations.guards_backfill import BACKFILL_MUTATIONS
 from fault.mutations.guards_consumer import CONSUMER_MUTATIONS
 from fault.mutations.guards_database import DATABASE_MUTATIONS
 from fault.mutations.guards_dead_letters import DEAD_LETTER_MUTATIONS
 from fault.mutations.guards_producer import PRODUCER_MUTATIONS
-from fault.mutations.guards_replay import REPLAY_MUTATIONS
 from fault.mutations.guards_sink import SINK_MUTATIONS
 
 MUTATIONS = (
     *DATABASE_MUTATIONS,
     *CONSUMER_MUTATIONS,
     *SINK_MUTATIONS,
-    *REPLAY_MUTATIONS,
+    *BACKFILL_MUTATIONS,
     *DEAD_LETTER_MUTATIONS,
     *PRODUCER_MUTATIONS,
 )

@@ -13,7 +13,7 @@ _TARGETS = "replay/arc_eval_db/replay/targets.py"
 _BACKFILL_TESTS = "tests/replay/test_replay_backfill.py"
 _LOG_TESTS = "tests/replay/test_replay_log.py"
 
-REPLAY_MUTATIONS = (
+BACKFILL_MUTATIONS = (
     Mutation(
         "replay-truncated",
         "What retention has taken of a range that was asked for is not passed over",
