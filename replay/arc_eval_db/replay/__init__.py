@@ -1,4 +1,5 @@
-"""Bounded reads of the log, which join no consumer group and move no offsets; and dead letters, tried again.
+"""Bounded reads of the log, which join no consumer group and move no offsets; dead letters, tried again; and the log
+against the tables.
 
 docs/replay.md is the guide.
 """
@@ -27,6 +28,7 @@ from arc_eval_db.replay.dead_letters import (
     require_letters,
     require_privilege,
 )
+from arc_eval_db.replay.differences import Difference, DifferenceKind, TableTally
 from arc_eval_db.replay.filters import (
     EventFilter,
     FilterError,
@@ -36,6 +38,7 @@ from arc_eval_db.replay.filters import (
     scenario_id,
     version_id,
 )
+from arc_eval_db.replay.intervals import Interval
 from arc_eval_db.replay.jobs import Job, JobError, JobPlan, JobStatus, JobStore
 from arc_eval_db.replay.pacing import LagGate, NobodyToYieldToError, Rate
 from arc_eval_db.replay.plan import PlanError, PlannedPartition, ReplayPlan, Source, make_plan, now, parse_source
@@ -58,6 +61,7 @@ from arc_eval_db.replay.runner import (
     run_replay,
 )
 from arc_eval_db.replay.targets import DatabaseTarget, FileTarget, TopicTarget
+from arc_eval_db.replay.verify import LogVerifier, WindowReport
 
 __all__ = [
     "UNRESOLVED",
@@ -68,9 +72,12 @@ __all__ = [
     "DatabaseTarget",
     "DeadLetterPrivilegeError",
     "DeadLetterRetry",
+    "Difference",
+    "DifferenceKind",
     "EventFilter",
     "FileTarget",
     "FilterError",
+    "Interval",
     "Job",
     "JobError",
     "JobPlan",
@@ -82,6 +89,7 @@ __all__ = [
     "LetterCount",
     "LetterFilter",
     "LetterState",
+    "LogVerifier",
     "NoSuchDeadLetterError",
     "NobodyToYieldToError",
     "PlanError",
@@ -102,7 +110,9 @@ __all__ = [
     "RetryReport",
     "Source",
     "StoredLetter",
+    "TableTally",
     "TopicTarget",
+    "WindowReport",
     "batches_of_file",
     "batches_of_log",
     "count_letters",
