@@ -60,6 +60,8 @@ from arc_eval_db.replay.runner import (
     batches_of_log,
     run_replay,
 )
+from arc_eval_db.replay.shadow import ShadowPrivilegeError, ShadowReport, ShadowTables, drop_shadows, list_shadows
+from arc_eval_db.replay.shadow_diff import ShadowDiff
 from arc_eval_db.replay.targets import DatabaseTarget, FileTarget, TopicTarget
 from arc_eval_db.replay.verify import LogVerifier, WindowReport
 
@@ -108,6 +110,10 @@ __all__ = [
     "Resolution",
     "RetryOptions",
     "RetryReport",
+    "ShadowDiff",
+    "ShadowPrivilegeError",
+    "ShadowReport",
+    "ShadowTables",
     "Source",
     "StoredLetter",
     "TableTally",
@@ -117,12 +123,14 @@ __all__ = [
     "batches_of_log",
     "count_letters",
     "discard_letters",
+    "drop_shadows",
     "event_types",
     "execution_id",
     "for_people",
     "from_line",
     "header",
     "list_letters",
+    "list_shadows",
     "make_plan",
     "now",
     "open_log",
