@@ -388,7 +388,7 @@ async def test_a_window_is_compared_as_of_one_moment(
     """What is written meanwhile is seen whole or not at all."""
     records = uses(0, 1)
     await set_aside(session, records)
-    stage_rows = verify_module.stage_rows
+    stage_rows = verify_module.__dict__["stage_rows"]
 
     async def meddle(own: Session, table: str, rows: Sequence[Row]) -> list[Row]:
         async with await connect(database) as other:
