@@ -11,7 +11,10 @@ FROM dead_letters
 WHERE topic = $1 AND log_partition = $2 AND log_offset >= $3 AND log_offset < $4;
 
 -- name: list_shadow_schemas
-SELECT nspname AS name FROM pg_namespace WHERE nspname ~ '^arc_eval_shadow_[0-9a-f]{8}$' ORDER BY nspname;
+SELECT nspname AS name, pg_has_role(nspowner, 'USAGE') AS is_own
+FROM pg_namespace
+WHERE nspname ~ '^arc_eval_shadow_[0-9a-f]{8}$'
+ORDER BY nspname;
 
 -- name: lock_shadow_schema
 -- For as long as the session lasts, or until it is unlocked. $1 the schema's name.

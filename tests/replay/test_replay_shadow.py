@@ -275,6 +275,15 @@ async def test_the_admin_may_where_the_owner_lets_it(session: Session, database:
         assert (await shadow.diff(own, whole(records))).agrees
 
 
+async def test_a_shadow_of_another_login_is_left(session: Session, database: DatabaseSettings) -> None:
+    async with ShadowTables(session, TOPICS, keep=True) as shadow:
+        pass
+    async with await connect(await as_role(database, ADMIN)) as other:
+        assert await list_shadows(other) == [shadow.name]
+        assert await drop_shadows(other) == []
+    assert await drop_shadows(session) == [shadow.name]
+
+
 async def test_another_session_may_write(session: Session, database: DatabaseSettings) -> None:
     records = uses(0, 1)
     async with ShadowTables(session, TOPICS) as shadow, await connect(database) as other:
