@@ -393,7 +393,8 @@ async def test_a_window_is_compared_as_of_one_moment(
     async def meddle(own: Session, table: str, rows: Sequence[Row]) -> list[Row]:
         async with await connect(database) as other:
             await delete(other, "tool_usage", records[1])
-        return await stage_rows(own, table, rows)
+        staged_rows: list[Row] = await stage_rows(own, table, rows)
+        return staged_rows
 
     monkeypatch.setattr(verify_module, "stage_rows", meddle)
     assert (await verify(session, records)).agrees
