@@ -7,6 +7,7 @@ from fault.mutations.guards_consumer import CONSUMER_MUTATIONS
 from fault.mutations.guards_database import DATABASE_MUTATIONS
 from fault.mutations.guards_dead_letters import DEAD_LETTER_MUTATIONS
 from fault.mutations.guards_producer import PRODUCER_MUTATIONS
+from fault.mutations.guards_replay import REPLAY_MUTATIONS
 from fault.mutations.guards_sink import SINK_MUTATIONS
 
 MUTATIONS = (
@@ -14,6 +15,7 @@ MUTATIONS = (
     *CONSUMER_MUTATIONS,
     *SINK_MUTATIONS,
     *BACKFILL_MUTATIONS,
+    *REPLAY_MUTATIONS,
     *DEAD_LETTER_MUTATIONS,
     *PRODUCER_MUTATIONS,
 )

@@ -1,0 +1,217 @@
+"""Guards of the log against the tables: what is named, what is excused, and that nothing live is touched."""
+
+from __future__ import annotations
+
+from fault.mutations.mutation import Mutation
+
+_VERIFY = "replay/arc_eval_db/replay/verify.py"
+_COMPARING = "replay/arc_eval_db/replay/comparing.py"
+_SHADOW = "replay/arc_eval_db/replay/shadow.py"
+_SHADOW_DIFF = "replay/arc_eval_db/replay/shadow_diff.py"
+_QUERIES = "sql/queries/replay_verify.sql"
+
+_TESTS = "tests/replay/test_replay_verify.py"
+_SHADOW_TESTS = "tests/replay/test_replay_shadow.py"
+
+REPLAY_MUTATIONS = (
+    Mutation(
+        "verify-letter-time",
+        "A dead letter of an older topic of the same name excuses no record of the new one",
+        _VERIFY,
+        ' and source.record(indexes[offset]).timestamp == row["log_timestamp"]',
+        "",
+        (f"{_TESTS}::test_a_dead_letter_of_an_older_topic_is_another",),
+    ),
+    Mutation(
+        "verify-became-rows",
+        "A dead letter that became a row does not excuse that the row is gone",
+        _VERIFY,
+        " if state not in _BECAME_ROWS]",
+        "]",
+        (f"{_TESTS}::test_a_row_of_a_retried_letter_that_was_deleted_is_missing",),
+    ),
+    Mutation(
+        "verify-stored-record",
+        "An event that was refused first and stored then is missed when its row is gone",
+        _VERIFY,
+        "key=lambda row: (row[-1] in excused, row[-1])",
+        "key=lambda row: row[-1]",
+        (f"{_TESTS}::test_an_event_that_was_refused_first_and_stored_then_is_missed",),
+    ),
+    Mutation(
+        "verify-first-record",
+        "Of two events with one id, the first is compared with the row",
+        _VERIFY,
+        "        found.setdefault((row[1], row[0]), row)\n",
+        "        found[row[1], row[0]] = row\n",
+        (f"{_TESTS}::test_of_two_events_with_one_id_the_first_is_the_row",),
+    ),
+    Mutation(
+        "verify-row-of-refused",
+        "A record that is refused today and is a row is no missing dead letter",
+        _VERIFY,
+        '                    lost.pop(row["log_offset"], None)\n',
+        "                    pass\n",
+        (f"{_TESTS}::test_a_row_of_a_record_that_is_refused_today_is_extra",),
+    ),
+    Mutation(
+        "verify-margin",
+        "Rows that the log does not know are looked for around the window's events too",
+        _VERIFY,
+        "        return widened(found, self._margin)\n",
+        "        return found\n",
+        (f"{_TESTS}::test_added_rows_are_looked_for_around_the_events",),
+    ),
+    Mutation(
+        "verify-record-times",
+        "Where no record can become a row, rows are looked for around the records' times",
+        _VERIFY,
+        "            found = by_day(source.record(index).timestamp for index in range(len(source)))\n",
+        "            found = []\n",
+        (f"{_TESTS}::test_without_events_the_records_times_are_searched",),
+    ),
+    Mutation(
+        "verify-own-records",
+        "Records of another window are not compared with this one",
+        _VERIFY,
+        "    if strangers or not all(offsets.first <= offset < offsets.end for offset in source.offsets):\n",
+        "    if False:\n",
+        (f"{_TESTS}::test_a_record_of_another_window_is_an_error",),
+    ),
+    Mutation(
+        "verify-one-moment",
+        "A window is compared as of one moment",
+        _COMPARING,
+        "ISOLATION LEVEL REPEATABLE READ, READ WRITE",
+        "READ WRITE",
+        (f"{_TESTS}::test_a_window_is_compared_as_of_one_moment",),
+    ),
+    Mutation(
+        "verify-as-reader",
+        "The reader, whose transactions are read-only by default, may verify",
+        _COMPARING,
+        "ISOLATION LEVEL REPEATABLE READ, READ WRITE",
+        "ISOLATION LEVEL REPEATABLE READ",
+        (f"{_TESTS}::test_whoever_may_read_may_verify_and_nothing_changes",),
+    ),
+    Mutation(
+        "verify-checksum-of-values",
+        "How JSON is written does not change a checksum",
+        _COMPARING,
+        'return f"hash_record_extended(ROW({values}), 0)"',
+        'return f"hashtextextended(ROW({values})::text, 0)"',
+        (f"{_TESTS}::test_how_json_is_written_does_not_matter",),
+    ),
+    Mutation(
+        "verify-partition",
+        "Rows of another partition are not extra",
+        _COMPARING,
+        "stored.log_partition = $3 AND stored.log_offset >= $4",
+        "$3::int IS NOT NULL AND stored.log_offset >= $4",
+        (f"{_TESTS}::test_names_what_was_deleted_changed_and_added",),
+    ),
+    Mutation(
+        "verify-offsets",
+        "Rows of other offsets are not extra",
+        _COMPARING,
+        "AND stored.log_offset < $5\n",
+        "AND $5::bigint IS NOT NULL\n",
+        (f"{_TESTS}::test_names_what_was_deleted_changed_and_added",),
+    ),
+    Mutation(
+        "verify-limit",
+        "Differences past the limit are counted and not named",
+        "replay/arc_eval_db/replay/differences.py",
+        "list(differences)[: self.room]",
+        "list(differences)",
+        (f"{_TESTS}::test_differences_past_the_limit_are_counted",),
+    ),
+    Mutation(
+        "verify-no-column-holds",
+        "A value that no column can hold does not keep the other rows from being compared",
+        "replay/arc_eval_db/replay/staging.py",
+        "        if len(rows) == 1:\n",
+        "        if rows:\n",
+        (f"{_TESTS}::test_a_value_that_no_column_can_hold_is_a_refused_record",),
+    ),
+    Mutation(
+        "shadow-only",
+        "A table that the shadow lacks is an error, and never the live one",
+        _SHADOW,
+        "SET LOCAL search_path = {self.name}, pg_temp",
+        "SET LOCAL search_path = {self.name}, public, pg_temp",
+        (f"{_SHADOW_TESTS}::test_a_table_that_the_shadow_lacks_is_never_the_live_one",),
+    ),
+    Mutation(
+        "shadow-search-path",
+        "What is written into the shadow is not written into the live tables",
+        _SHADOW,
+        '            await session.execute(f"SET LOCAL search_path = {self.name}, pg_temp")\n',
+        "",
+        (f"{_SHADOW_TESTS}::test_the_same_rows_go_into_the_shadow_and_none_into_the_live_tables",),
+    ),
+    Mutation(
+        "shadow-local",
+        "After a transaction of the shadow, names mean the live tables again",
+        _SHADOW,
+        "SET LOCAL search_path",
+        "SET search_path",
+        (f"{_SHADOW_TESTS}::test_after_a_transaction_names_mean_the_live_tables_again",),
+    ),
+    Mutation(
+        "shadow-in-use",
+        "A shadow in use is not dropped by somebody else",
+        _QUERIES,
+        "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))",
+        "SELECT hashtextextended($1, 0) IS NOT NULL",
+        (f"{_SHADOW_TESTS}::test_a_shadow_in_use_is_not_dropped",),
+    ),
+    Mutation(
+        "shadow-schemas-only",
+        "Schemas that are no shadows are not dropped",
+        _QUERIES,
+        "nspname ~ '^arc_eval_shadow_[0-9a-f]{8}$'",
+        "nspname LIKE 'arc_eval_shadow_%'",
+        (f"{_SHADOW_TESTS}::test_a_shadow_that_is_kept_can_be_dropped_later",),
+    ),
+    Mutation(
+        "shadow-own",
+        "A shadow of another login is left, and is no error",
+        _SHADOW,
+        ' if row["is_own"]]',
+        "]",
+        (f"{_SHADOW_TESTS}::test_a_shadow_of_another_login_is_left",),
+    ),
+    Mutation(
+        "shadow-dropped",
+        "A shadow is dropped at the end",
+        _SHADOW,
+        "        if not self._keep:\n",
+        "        if False:\n",
+        (f"{_SHADOW_TESTS}::test_the_schema_is_dropped_at_the_end",),
+    ),
+    Mutation(
+        "shadow-privilege",
+        "Who may not make a schema is told who may",
+        _SHADOW,
+        '        if not may["creates"]:\n',
+        "        if False:\n",
+        (f"{_SHADOW_TESTS}::test_who_may_not_make_a_schema_is_told_who_may",),
+    ),
+    Mutation(
+        "shadow-times",
+        "Live rows of other times are no difference where the times are given",
+        _SHADOW_DIFF,
+        "[times] if times else widened(around, margin)",
+        "widened(around, margin)",
+        (f"{_SHADOW_TESTS}::test_live_rows_of_what_was_not_replayed_are_no_difference",),
+    ),
+    Mutation(
+        "shadow-letters-that-are-rows",
+        "A live dead letter that became a row is no difference",
+        _SHADOW_DIFF,
+        "    AND COALESCE(resolution, '') NOT IN ('stored', 'duplicate')\n",
+        "",
+        (f"{_SHADOW_TESTS}::test_dead_letters_are_compared",),
+    ),
+)
