@@ -21,6 +21,7 @@ from arc_eval_db.bench.kafka import fill
 from arc_eval_db.bench.workloads import LIFECYCLE, Workload
 from arc_eval_db.cli import replay_output
 from arc_eval_db.cli.commands import cli
+from arc_eval_db.consumers import ConsumerSettings, Worker
 from arc_eval_db.database import DatabaseSettings, Session
 from arc_eval_db.replay import JobStatus, JobStore, ReplayProgress
 from arc_eval_db.schemas.topics import COMPLETED, TOOL_USED, TopicNames
@@ -124,6 +125,10 @@ def test_what_retention_took_is_not_passed_over(
         (("--from-file", __file__, "t"), "name one or the other"),
         (("--from-file", __file__, "--to", "topic", "--target-topic", "x"), "--from-file goes to"),
         (("--rate", "0", "t"), "--rate"),
+        (("--keep", "t"), "--keep is for --to shadow"),
+        (("--verify", "--to", "database", "t"), "--verify compares topics with the tables"),
+        (("--verify", "--type", "completed", "t"), "--verify compares whole ranges"),
+        (("--from-file", __file__, "--to", "shadow"), "--from-file goes to"),
     ],
 )
 def test_wrong_usage_says_what_is_right(run: Command, arguments: tuple[str, ...], said: str) -> None:
@@ -195,6 +200,56 @@ async def test_to_a_file_and_from_it(
     stored = await asyncio.to_thread(run, "--from-file", file, "--to", "database")
     assert stored.exit_code == 0, stored.output
     assert await session.fetch_value("SELECT count(*) FROM outcomes") == 2
+
+
+async def test_the_log_is_compared_with_the_tables(
+    run: Command,
+    kafka_settings: KafkaSettings,
+    database: DatabaseSettings,
+    partition: TopicPartition,
+    session: Session,
+    group: str,
+) -> None:
+    """Exactly the rows that were deleted, changed and added behind its back are named."""
+    await produce(kafka_settings, partition, [event(COMPLETED) for _ in range(6)])
+    report = await Worker(kafka_settings, database, ConsumerSettings(group=group), until_caught_up=True).run()
+    assert report.inserted == 6
+    await produce(kafka_settings, partition, [event(COMPLETED)])
+    verify = (partition.topic, "--verify", "--group", group)
+    agrees = await asyncio.to_thread(run, *verify)
+    assert agrees.exit_code == 0, agrees.output
+    assert "the tables hold what the log says: 6 records in 1 windows, 6 rows" in agrees.stdout
+    assert "1 offsets are not consumed yet, and were left out" in agrees.stdout
+    at = {row["log_offset"]: str(row["event_id"]) for row in await session.fetch("SELECT * FROM outcomes")}
+    added = "01a21225-d906-7b67-a0d3-7f8165b2f86e"
+    await session.execute("DELETE FROM outcomes WHERE log_offset = 1")
+    await session.execute("UPDATE outcomes SET score = 0.75 WHERE log_offset = 3")
+    await session.execute(
+        "INSERT INTO outcomes SELECT (jsonb_populate_record(each, jsonb_build_object('event_id', "
+        f"'{added}'))).* FROM outcomes AS each WHERE log_offset = 5"
+    )
+    differs = await asyncio.to_thread(run, *verify, "--json")
+    assert differs.exit_code == 3, differs.output
+    document = json.loads(differs.stdout)
+    (window,) = document["differing_windows"]
+    assert (window["partition"], window["first"], window["end"]) == (0, 0, 6)
+    found = {(each["kind"], each["event_id"], tuple(each["columns"])) for each in window["differences"]}
+    assert found == {("missing", at[1], ()), ("changed", at[3], ("score",)), ("extra", added, ())}
+    shown = await asyncio.to_thread(run, *verify)
+    assert "1 of 1 windows differ" in shown.stdout
+    for event_id in (at[1], at[3], added):
+        assert event_id in shown.stdout
+    before = await contents(session)
+    shadow = await asyncio.to_thread(run, f"{partition}=:6", "--to", "shadow", "--json")
+    assert shadow.exit_code == 3, shadow.output
+    kinds = {(each["kind"], each["event_id"]) for each in json.loads(shadow.stdout)["differences"]}
+    assert kinds == {("only_in_shadow", at[1]), ("changed", at[3]), ("only_live", added)}
+    assert await contents(session) == before
+    assert await session.fetch_value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'arc_eval_shadow%'") == 0
+    kept = await asyncio.to_thread(run, f"{partition}=:1", "--to", "shadow", "--keep")
+    assert kept.exit_code == 0, kept.output
+    assert "today's code makes of the log what is live" in kept.stdout
+    assert "the shadow tables are kept; to drop them: DROP SCHEMA arc_eval_shadow_" in kept.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])

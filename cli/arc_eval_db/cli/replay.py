@@ -12,6 +12,7 @@ from uuid import UUID
 
 import click
 
+from arc_eval_db.cli.check_output import print_shadow, print_verified, shadow_fields, verify_fields
 from arc_eval_db.cli.identity import by_option, this_user
 from arc_eval_db.cli.main import EXIT_FOUND
 from arc_eval_db.cli.moments import MOMENT
@@ -46,7 +47,9 @@ from arc_eval_db.replay import (
     ReplayOptions,
     ReplayPlan,
     ReplayProgress,
+    ShadowResult,
     Source,
+    VerifyReport,
     batches_of_file,
     batches_of_log,
     event_types,
@@ -61,10 +64,12 @@ from arc_eval_db.replay import (
     read_file,
     replay_file_into_database,
     replay_into_database,
+    replay_into_shadow,
     replay_into_topic,
     run_replay,
     scenario_id,
     to_line,
+    verify_log,
     version_id,
 )
 from arc_eval_db.settings import KafkaSettings
@@ -143,7 +148,7 @@ def _filter(options: dict[str, Any]) -> EventFilter:
 @click.option(
     "--to",
     "target",
-    type=click.Choice(["stdout", "file", "database", "topic"]),
+    type=click.Choice(["stdout", "file", "database", "topic", "shadow"]),
     default="stdout",
     show_default=True,
     help="Where to.",
@@ -160,6 +165,8 @@ def _filter(options: dict[str, Any]) -> EventFilter:
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would be read, and end.")
 @click.option("--allow-truncated", is_flag=True, help="Read what is left where retention has taken some of it.")
 @click.option("--dry-run", is_flag=True, help="With --to database: do everything, take it back, and report.")
+@click.option("--keep", is_flag=True, help="With --to shadow: leave the shadow tables when done.")
+@click.option("--verify", is_flag=True, help="Compare the log with the tables: what is missing, changed, extra?")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Records a second at the most.")
 @click.option(
     "--yield-to-lag",
@@ -167,7 +174,12 @@ def _filter(options: dict[str, Any]) -> EventFilter:
     metavar="SECONDS",
     help="Wait while live consumption is further behind than this.",
 )
-@click.option("--group", default="arc-eval-db", show_default=True, help="The group that --yield-to-lag looks at.")
+@click.option(
+    "--group",
+    default="arc-eval-db",
+    show_default=True,
+    help="The group that --yield-to-lag and --verify look at.",
+)
 @by_option
 @json_option
 @command
@@ -182,6 +194,8 @@ def run(
     plan_only: bool,
     allow_truncated: bool,
     dry_run: bool,
+    keep: bool,
+    verify: bool,
     rate: float | None,
     yield_to_lag: float | None,
     group: str,
@@ -195,6 +209,7 @@ def run(
       arc-eval-db replay arc-eval.failures -r -10              the last ten offsets of each partition
       arc-eval-db replay arc-eval.executions/3=4000:5000 --json
       arc-eval-db replay arc-eval.executions -r @-24h: --to database --dry-run
+      arc-eval-db replay arc-eval.executions --verify           does the database hold what the log says?
       arc-eval-db replay arc-eval.tool-usage --where "data.error != null" --to file --file errors.jsonl.gz
 
     What is read is resolved against the log before anything is read, and ends there, also where the log is quiet. A
@@ -202,8 +217,16 @@ def run(
     """
     end_like_ctrl_c()
     configure_logging("warning")
-    _check_options(sources, target, file, target_topic, from_file, dry_run=dry_run, yield_to_lag=yield_to_lag)
     chosen = _filter(filter_options)
+    _check_options(
+        sources,
+        target,
+        file,
+        target_topic,
+        from_file,
+        {"--dry-run": dry_run, "--keep": keep, "--verify": verify, "--yield-to-lag": yield_to_lag is not None},
+        is_filtered=not chosen.is_everything,
+    )
     line = ProgressLine()
     options = ReplayOptions(
         by or this_user(),
@@ -230,7 +253,15 @@ def run(
             plan.require_whole()
         if not as_json:
             print_plan(plan, err=True)
-        if target == "database":
+        if verify:
+            database = database_settings()
+            _show_verified(
+                run_async(verify_log(kafka, database, plan, group=group, on_progress=line.show)), line, as_json
+            )
+        elif target == "shadow":
+            work = replay_into_shadow(kafka, database_settings(), plan, chosen, keep=keep, on_progress=line.show)
+            _show_shadow(run_async(work), line, as_json)
+        elif target == "database":
             with _collecting(options) as collected:
                 result = run_async(replay_into_database(kafka, database_settings(), plan, collected, chosen))
             line.close()
@@ -337,10 +368,11 @@ def _check_options(
     file: Path | None,
     target_topic: str | None,
     from_file: Path | None,
+    given: dict[str, bool],
     *,
-    dry_run: bool,
-    yield_to_lag: float | None,
+    is_filtered: bool,
 ) -> None:
+    from_topics_to = target if from_file is None else None
     problems = {
         "name a topic, such as arc-eval.executions, or a file with --from-file": not sources and from_file is None,
         "--from-file stands in the place of topics: name one or the other": bool(sources) and from_file is not None,
@@ -348,10 +380,14 @@ def _check_options(
         "--file is for --to file": target != "file" and file is not None,
         "--to topic needs --target-topic TOPIC": target == "topic" and target_topic is None,
         "--target-topic is for --to topic": target != "topic" and target_topic is not None,
-        "--dry-run is for --to database": dry_run and target != "database",
-        "--yield-to-lag is for --to database and --to topic, from topics": yield_to_lag is not None
-        and (target not in ("database", "topic") or from_file is not None),
-        "--from-file goes to stdout, a file or the database": from_file is not None and target == "topic",
+        "--dry-run is for --to database": given["--dry-run"] and target != "database",
+        "--keep is for --to shadow": given["--keep"] and target != "shadow",
+        "--yield-to-lag is for --to database and --to topic, from topics": given["--yield-to-lag"]
+        and from_topics_to not in ("database", "topic"),
+        "--from-file goes to stdout, a file or the database": from_file is not None and target in ("topic", "shadow"),
+        "--verify compares topics with the tables: leave out --to and --from-file": given["--verify"]
+        and from_topics_to != "stdout",
+        "--verify compares whole ranges: leave out the filters": given["--verify"] and is_filtered,
     }
     for problem, is_so in problems.items():
         if is_so:
@@ -451,6 +487,26 @@ def _show_result(result: BackfillResult, *, dry_run: bool, as_json: bool) -> Non
     else:
         click.echo("\n".join(result_lines(result, dry_run=dry_run)))
     if result.report.refused:
+        sys.exit(EXIT_FOUND)
+
+
+def _show_verified(report: VerifyReport, line: ProgressLine, as_json: bool) -> None:
+    line.close()
+    if as_json:
+        print_json(verify_fields(report))
+    else:
+        print_verified(report)
+    if not report.agrees:
+        sys.exit(EXIT_FOUND)
+
+
+def _show_shadow(result: ShadowResult, line: ProgressLine, as_json: bool) -> None:
+    line.close()
+    if as_json:
+        print_json(shadow_fields(result))
+    else:
+        print_shadow(result)
+    if not result.diff.agrees:
         sys.exit(EXIT_FOUND)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from arc_eval_db.replay.aggregates import AfterBackfill
 from arc_eval_db.replay.backfill import Backfill, BackfillReport
+from arc_eval_db.replay.checking import ShadowResult, VerifyReport, replay_into_shadow, verify_log
 from arc_eval_db.replay.dead_letter_retry import DeadLetterRetry, RetryOptions, RetryReport, retry_letters
 from arc_eval_db.replay.dead_letters import (
     UNRESOLVED,
@@ -113,11 +114,13 @@ __all__ = [
     "ShadowDiff",
     "ShadowPrivilegeError",
     "ShadowReport",
+    "ShadowResult",
     "ShadowTables",
     "Source",
     "StoredLetter",
     "TableTally",
     "TopicTarget",
+    "VerifyReport",
     "WindowReport",
     "batches_of_file",
     "batches_of_log",
@@ -143,6 +146,7 @@ __all__ = [
     "read_letter",
     "replay_file_into_database",
     "replay_into_database",
+    "replay_into_shadow",
     "replay_into_topic",
     "require_letters",
     "require_privilege",
@@ -150,5 +154,6 @@ __all__ = [
     "run_replay",
     "scenario_id",
     "to_line",
+    "verify_log",
     "version_id",
 ]
