@@ -63,6 +63,10 @@ class ReplayOptions:
         if self.lag_s_max is not None and self.lag_s_max < 0:
             raise ValueError("lag_s_max must be 0 or more")
 
+    def paces(self) -> list[Pace]:
+        """What to wait for before each batch, but for the living."""
+        return [] if self.records_per_s is None else [Rate(self.records_per_s)]
+
     @property
     def batch_records_max(self) -> int:
         """A batch holds no more than a second's records."""
@@ -135,7 +139,7 @@ async def replay_file_into_database(
     Nothing is recorded: repeating it does no harm.
     """
     backfill = _backfill(kafka, options, None, None)
-    paces: list[Pace] = [] if options.records_per_s is None else [Rate(options.records_per_s)]
+    paces = options.paces()
     async with DatabaseTarget(database, backfill) as target:
         await run_replay(batches, target, progress=ReplayProgress(0), on_progress=options.on_progress, paces=paces)
     return BackfillResult(backfill.report, after=await _settle(database, backfill, options))
@@ -251,10 +255,8 @@ async def _end(
 async def _paces(
     stack: AsyncExitStack, kafka: KafkaSettings, database: DatabaseSettings, options: ReplayOptions
 ) -> tuple[list[Pace], LagGate | None]:
-    paces: list[Pace] = []
+    paces = options.paces()
     gate = None
-    if options.records_per_s is not None:
-        paces.append(Rate(options.records_per_s))
     if options.lag_s_max is not None:
         gate = LagGate(
             await stack.enter_async_context(LogReader(kafka, client_id=f"{CLIENT_ID}-lag")),
