@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from arc_eval_db.consumers.kafka import TopicsAdmin
 from arc_eval_db.database import DatabaseSettings, Session
@@ -20,6 +21,10 @@ from support.databases import connect, prepare_template, temporary_database
 from support.servers import Servers, missing, start_servers
 
 TEST_PARTITIONS = 2
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

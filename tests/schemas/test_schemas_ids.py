@@ -11,7 +11,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arc_eval_db.errors import PoisonError
@@ -40,7 +40,6 @@ def test_uuid7_at_the_edges_of_its_clock(time_ns: int) -> None:
     assert value.int >> 80 == time_ns // 1_000_000
 
 
-@settings(deadline=None)
 @given(st.integers(0, 4_000_000_000_000_000_000), st.integers(250, 10**15))
 def test_uuid7_sorts_by_time_within_a_millisecond_too(time_ns: int, later_ns: int) -> None:
     # 12 bits of a millisecond are steps of 244 ns.
@@ -165,7 +164,6 @@ _CONTENTS = st.dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(_CONTENTS)
 def test_an_id_survives_the_way_through_json(content: dict[str, Any]) -> None:
     received = json.loads(json.dumps(dict(reversed(content.items()))))

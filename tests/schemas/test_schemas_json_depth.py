@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arc_eval_db.schemas.json_depth import exceeds_depth
@@ -27,7 +27,6 @@ _NESTED = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(_NESTED, st.integers(0, 6), st.booleans())
 def test_exceeds_depth_is_the_definition(value: Any, depth_max: int, ascii_only: bool) -> None:
     raw = json.dumps(value, ensure_ascii=ascii_only).encode()
@@ -52,7 +51,6 @@ def test_exceeds_depth_of_literals(raw: bytes, expected: bool) -> None:
     assert exceeds_depth(raw) is expected
 
 
-@settings(deadline=None)
 @given(st.binary())
 def test_exceeds_depth_takes_any_bytes(raw: bytes) -> None:
     assert exceeds_depth(raw, 0) in (True, False)

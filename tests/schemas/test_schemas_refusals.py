@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from arc_eval_db.errors import PoisonError
@@ -406,7 +406,6 @@ def test_a_broken_document_does_not_show_either() -> None:
         assert MARKER not in str(refusal.value)
 
 
-@settings(deadline=None)
 @given(st.binary())
 @example(b"\xef\xbb\xbf")
 @example(b'{"type":"arc_eval.tool.used.v1"}')
@@ -421,7 +420,6 @@ _JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(_JSON)
 def test_any_json_is_refused(value: Any) -> None:
     assert isinstance(outcome(json.dumps(value).encode()), EventRefusedError)
@@ -430,7 +428,6 @@ def test_any_json_is_refused(value: Any) -> None:
 _TIMES = st.datetimes(timezones=st.timezones() | st.none()).map(datetime.isoformat)
 
 
-@settings(deadline=None)
 @given(st.sampled_from(PLACES), _JSON | _TIMES | st.uuids().map(str), st.booleans())
 def test_an_event_with_anything_in_one_place_is_an_event_or_refused(
     place: tuple[str, ...], value: Any, escaped: bool
@@ -451,7 +448,6 @@ def test_an_event_with_anything_in_one_place_is_an_event_or_refused(
     assert parse_event(dumped.encode(), NOW) == result, "what was accepted is accepted again"
 
 
-@settings(deadline=None)
 @given(st.sampled_from(list(FULL.values())), st.data())
 def test_an_event_with_damaged_bytes_is_an_event_or_refused(document: dict[str, Any], data: st.DataObject) -> None:
     raw = bytearray(json.dumps(document).encode())
@@ -462,7 +458,6 @@ def test_an_event_with_damaged_bytes_is_an_event_or_refused(document: dict[str, 
     assert isinstance(result, EventRefusedError) or result.type in {type_name(model) for model in EVENT_MODELS}
 
 
-@settings(deadline=None)
 @given(st.floats())
 def test_no_number_that_is_not_finite_passes(number: float) -> None:
     for raw in (duration(json.dumps(number).encode()), argument(json.dumps(number).encode())):

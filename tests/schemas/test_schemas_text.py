@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -22,7 +22,6 @@ _TEXTS = st.builds(lambda text, times: text * times, st.text(), st.integers(1, 4
 _WITH_SURROGATES = st.text(st.characters(codec=None, categories=None))
 
 
-@settings(deadline=None)
 @given(_TEXTS, st.integers(48, 200))
 def test_truncate_keeps_the_limit_in_bytes_and_says_what_was_cut(text: str, bytes_max: int) -> None:
     result = truncate(text, bytes_max)
@@ -47,7 +46,6 @@ def test_truncate_at_the_default_limit() -> None:
     assert len(truncate("é" * TEXT_BYTES_MAX).encode()) <= TEXT_BYTES_MAX
 
 
-@settings(deadline=None)
 @given(_WITH_SURROGATES)
 def test_truncate_takes_lone_surrogates(text: str) -> None:
     assert len(truncate(text * 100, 64).encode("utf-8", "replace")) <= 64
@@ -97,7 +95,6 @@ def count_nul(value: Any) -> int:
     return sum(map(count_nul, value)) if isinstance(value, list) else str(value).count("\0")
 
 
-@settings(deadline=None)
 @given(_JSON, st.booleans())
 def test_replace_nul_replaces_in_the_text_what_it_means(value: Any, ascii_only: bool) -> None:
     raw = json.dumps(value, ensure_ascii=ascii_only).encode()
@@ -112,7 +109,6 @@ def test_replace_nul_is_fast_on_a_run_of_backslashes() -> None:
     assert replace_nul(raw)[1] == 1  # the time-out of the test is the assertion: no quadratic search
 
 
-@settings(deadline=None)
 @given(_WITH_SURROGATES)
 def test_clean_name_makes_a_valid_name_of_any_text(text: str) -> None:
     name = clean_name(text)
