@@ -70,6 +70,7 @@ def test_one_marker_says_that_there_are_types() -> None:
                 "consumers/arc_eval_db/consumers/kafka/admin.py",
                 "consumers/arc_eval_db/consumers/kafka/errors.py",
                 "consumers/arc_eval_db/consumers/kafka/log_reader.py",
+                "consumers/arc_eval_db/consumers/kafka/log_writer.py",
                 "consumers/arc_eval_db/consumers/kafka/raw_records.py",
                 "consumers/arc_eval_db/consumers/kafka/source.py",
             },
