@@ -160,11 +160,12 @@ async def replay_into_topic(
     Raises:
         ArcEvalError: the topic is one that is read, or one of this project's.
     """
+    if resume is None:
+        _check_target_topic(kafka, topic, plan)
     async with AsyncExitStack() as stack:
         wanted = JobPlan("topic", plan, chosen or EventFilter(), topic)
         job, jobs = await _job(stack, database, wanted, options, resume)
         topic = job.plan.topic or topic
-        _check_target_topic(kafka, topic, job.plan.plan)
         counts: dict[str, Any] = dict(job.counts)
         async with _recorded(job, jobs, database, lambda: counts):
             reader: LogReader = await stack.enter_async_context(open_log(kafka))

@@ -82,8 +82,8 @@ BACKFILL_MUTATIONS = (
         "replay-own-topic",
         "A replay does not append to what it reads, nor to what is consumed",
         _RECORDED,
-        "        _check_target_topic(kafka, topic, job.plan.plan)\n",
-        "",
+        "        _check_target_topic(kafka, topic, plan)\n",
+        "        pass\n",
         (f"{_BACKFILL_TESTS}::test_not_into_a_topic_that_is_read",),
     ),
     Mutation(
