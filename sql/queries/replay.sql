@@ -21,7 +21,9 @@ SELECT pg_try_advisory_lock(hashtextextended('arc-eval-db replay ' || $1, 0));
 
 -- name: resume_replay_job
 -- $1 id.
-UPDATE replay_jobs SET status = 'running', error = NULL, finished_at = NULL, updated_at = now() WHERE id = $1;
+UPDATE replay_jobs
+SET status = 'running', report = NULL, error = NULL, finished_at = NULL, updated_at = now()
+WHERE id = $1;
 
 -- name: note_replay_progress
 -- In the transaction of the rows. $1 id, $2 progress (JSON).

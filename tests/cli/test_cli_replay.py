@@ -126,6 +126,8 @@ def test_what_retention_took_is_not_passed_over(
         (("--from-file", __file__, "--to", "topic", "--target-topic", "x"), "--from-file goes to"),
         (("--rate", "0", "t"), "--rate"),
         (("--keep", "t"), "--keep is for --to shadow"),
+        (("--from-file", __file__, "--plan"), "--plan and --allow-truncated are for topics"),
+        (("--verify", "--rate", "5", "t"), "--rate is not for --verify"),
         (("--verify", "--to", "database", "t"), "--verify compares topics with the tables"),
         (("--verify", "--type", "completed", "t"), "--verify compares whole ranges"),
         (("--from-file", __file__, "--to", "shadow"), "--from-file goes to"),
@@ -220,6 +222,9 @@ async def test_the_log_is_compared_with_the_tables(
     assert agrees.exit_code == 0, agrees.output
     assert "the tables hold what the log says: 6 records in 1 windows, 6 rows" in agrees.stdout
     assert "1 offsets are not consumed yet, and were left out" in agrees.stdout
+    wrong = await asyncio.to_thread(run, partition.topic, "--verify", "--group", "nobody")
+    assert (wrong.exit_code, wrong.stdout) == (1, "")
+    assert "the group nobody has consumed none of this" in wrong.stderr
     at = {row["log_offset"]: str(row["event_id"]) for row in await session.fetch("SELECT * FROM outcomes")}
     added = "01a21225-d906-7b67-a0d3-7f8165b2f86e"
     await session.execute("DELETE FROM outcomes WHERE log_offset = 1")

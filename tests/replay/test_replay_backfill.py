@@ -25,6 +25,7 @@ from arc_eval_db.replay import (
     EventFilter,
     FileTarget,
     JobError,
+    JobPlan,
     JobStatus,
     JobStore,
     NobodyToYieldToError,
@@ -46,7 +47,7 @@ from arc_eval_db.replay import (
 from arc_eval_db.replay.backfill import Backfill
 from arc_eval_db.schemas.topics import COMPLETED, TOOL_USED, TopicNames
 from arc_eval_db.settings import KafkaSettings
-from arc_eval_db.writer import TopicPartition
+from arc_eval_db.writer import BatchWriter, TopicPartition
 from conftest import TEST_PARTITIONS
 from support.databases import connect
 from support.events import event
@@ -216,6 +217,42 @@ async def test_a_job_goes_on_where_it_was(
     assert (await store.read(job.id)).status is JobStatus.COMPLETED
     with pytest.raises(JobError, match="is completed; to do it once more"):
         await replay_into_database(filled, database, ReplayPlan(()), OPTIONS, resume=job.id)
+
+
+async def test_what_a_job_counted_is_what_was_committed(
+    filled: KafkaSettings, database: DatabaseSettings, session: Session
+) -> None:
+    """Interrupted, resumed and killed: what the interruption wrote down is not what the kill left."""
+    store = JobStore(session)
+    job_id = await store.create(JobPlan("database", await whole(filled), EventFilter()), "tests@here")
+    await store.note(session, job_id, {}, {"records": 3})
+    await store.end(job_id, JobStatus.PAUSED, {"records": 2})
+    assert (await store.read(job_id)).counts == {"records": 3}
+    await store.resume(job_id)
+    await store.note(session, job_id, {}, {"records": 7})
+    assert (await store.read(job_id)).counts == {"records": 7}
+    await store.end(job_id, JobStatus.COMPLETED, {"records": 9})
+    assert (await store.read(job_id)).counts == {"records": 9}
+
+
+async def test_a_dry_run_that_is_tried_again_counts_once(
+    kafka_settings: KafkaSettings, database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = TopicPartition(TopicNames(kafka_settings.topic_prefix).all[0], 0)
+    await produce(kafka_settings, topic, [event(COMPLETED), event(COMPLETED)])
+    original = BatchWriter.write_batch
+    calls = 0
+
+    async def fails_once(self: BatchWriter, *arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise DatabaseUnavailableError("for a moment")
+        return await original(self, *arguments)
+
+    monkeypatch.setattr(BatchWriter, "write_batch", fails_once)
+    result = await replay(kafka_settings, database, dry_run=True)
+    assert (calls, result.report.inserted, result.report.already_there) == (2, 2, 0)
 
 
 async def test_rows_and_how_far_a_job_is_are_one_transaction(

@@ -103,6 +103,8 @@ def test_what_cannot_be_understood_says_what_can() -> None:
         header("x")
     with pytest.raises(FilterError, match=r"is no JMESPath expression: .*; a correct one is: data.tool == "):
         EventFilter(where="data.tool = 'x'")
+    with pytest.raises(FilterError, match="Unknown function: starts_wth"):
+        EventFilter(where="starts_wth(data.tool, 'x')").matches(of())
     assert header("a=b=c") == ("a", "b=c")
     assert scenario_id("refund-flow") == scenario_id(str(ids.scenario_id("refund-flow")))
 

@@ -9,6 +9,7 @@ from typing import Any
 import aiokafka
 import pytest
 
+from arc_eval_db.consumers.kafka import KafkaUnavailableError, OffsetOutOfRangeError
 from arc_eval_db.consumers.records import LogRecord
 from arc_eval_db.replay import (
     EventFilter,
@@ -145,7 +146,18 @@ async def test_quiet_tails_end(kafka_settings: KafkaSettings, partition: TopicPa
 
 
 @pytest.mark.parametrize(
-    ("text", "gone"), [("0:6", 4), ("2", 2), ("start", 0), ("-3", 0), ("5:6", 0), ("@-1h", 4), ("@2020-01-01:end", 4)]
+    ("text", "gone"),
+    [
+        ("0:6", 4),
+        ("0:2", 2),
+        ("2", 2),
+        ("start", 0),
+        ("-3", 0),
+        ("5:6", 0),
+        ("@-1h", 4),
+        ("@2020-01-01:end", 4),
+        ("@2020-01-01:1h", 4),
+    ],
 )
 async def test_what_retention_took_is_said(
     kafka_settings: KafkaSettings, partition: TopicPartition, text: str, gone: int
@@ -200,6 +212,27 @@ async def test_events_one_by_one(kafka_settings: KafkaSettings, partition: Topic
     assert found[2].refusal.detail.startswith("data.score: ")
     chosen = EventFilter(where="data.status")
     assert [each.record.offset async for each in read_events(kafka_settings, plan, chosen)] == [1, 2]
+
+
+async def test_a_log_that_gives_nothing_is_not_waited_for(
+    kafka_settings: KafkaSettings, partition: TopicPartition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiokafka says nothing of brokers that are gone: it hands out nothing."""
+    await produce(kafka_settings, partition, progress(3))
+    async with open_log(kafka_settings) as reader:
+
+        async def nothing(*_: Any, **__: Any) -> dict[Any, Any]:
+            await asyncio.sleep(0)
+            return {}
+
+        monkeypatch.setattr(reader._consumer, "getmany", nothing)
+        monkeypatch.setattr("arc_eval_db.consumers.kafka.log_reader._STALLS_MAX", 0.01)
+        with pytest.raises(KafkaUnavailableError, match="has given nothing of"):
+            async for _ in reader.read({partition: OffsetRange(0, 3)}):
+                pass
+        with pytest.raises(OffsetOutOfRangeError, match="ends at 3 and not at 9: another log"):
+            async for _ in reader.read({partition: OffsetRange(0, 9)}):
+                pass
 
 
 async def test_no_group_is_joined_or_moved(kafka_settings: KafkaSettings, partition: TopicPartition) -> None:

@@ -154,6 +154,8 @@ class Asked:
             "--yield-to-lag is for --to database and --to topic, from topics": self.yield_to_lag is not None
             and topics_to not in ("database", "topic"),
             "--from-file goes to stdout, a file or the database": self.from_file and self.target in ("topic", "shadow"),
+            "--plan and --allow-truncated are for topics": self.from_file and (self.plan_only or self.allow_truncated),
+            "--rate is not for --verify and --to shadow": self.rate and (self.verify or self.target == "shadow"),
             "--verify compares topics with the tables: leave out --to and --from-file": self.verify
             and topics_to != "stdout",
             "--verify compares whole ranges: leave out the filters": self.verify and not self.filter().is_everything,

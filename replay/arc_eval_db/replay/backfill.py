@@ -123,7 +123,7 @@ class Backfill:
             RetryableError: nothing was written, or it is not known; to write it again does no harm.
             FatalError: the schema does not fit, or a right is missing.
         """
-        repeated = self._repeated_in_dry_run(batch) if self._dry_run else 0
+        repeated, hashes = self._without_repeated(batch) if self._dry_run else (0, ())
         report = BackfillReport.from_json(self.report.to_json())
         reached = {**self._positions, **positions}
         try:
@@ -145,16 +145,19 @@ class Backfill:
             pass
         self._limit.note(batch.records, letters)
         self.report, self._positions = report, reached
+        self._seen.update(hashes)
 
-    def _repeated_in_dry_run(self, batch: HandledBatch) -> int:
-        """Leave out rows of events that an earlier batch of the dry run had; returns how many they were."""
+    def _without_repeated(self, batch: HandledBatch) -> tuple[int, Sequence[int]]:
+        """Leave out rows of events that an earlier batch of the dry run had.
+
+        Returns how many they were, and the hashes of all ids.
+        """
         places = list(batch.rows.places())
         hashes = [batch.rows.hashes[place.table][place.position] for place in places]
         new = [place for place, value in zip(places, hashes, strict=True) if value not in self._seen]
-        self._seen.update(hashes)
         if len(new) < len(places):
             batch.rows = batch.rows.part(new)
-        return len(places) - len(new)
+        return len(places) - len(new), hashes
 
 
 def _note_rows(report: BackfillReport, batch: HandledBatch, *, inserted: int) -> None:

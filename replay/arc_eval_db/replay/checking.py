@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from arc_eval_db.consumers.records import LogRecord
 from arc_eval_db.database import DatabaseSettings, Session
+from arc_eval_db.errors import ArcEvalError
 from arc_eval_db.replay.differences import Difference, DifferenceKind
 from arc_eval_db.replay.filters import EventFilter
 from arc_eval_db.replay.plan import ReplayPlan
@@ -26,6 +27,10 @@ WINDOW_OFFSETS = 10_000
 
 # A comparison reads days of a table.
 _PATIENT_S = 600.0
+
+
+class NothingConsumedError(ArcEvalError):
+    """The group whose work was to be verified has never consumed."""
 
 
 @dataclass(slots=True)
@@ -85,6 +90,7 @@ async def verify_log(
 
     Raises:
         RetryableError: Kafka or the database did not answer.
+        NothingConsumedError: the group has never consumed any of it.
         FatalError: the schema does not fit, or the login may not read it or make temporary tables.
     """
     verifier = LogVerifier(TopicNames(kafka.topic_prefix))
@@ -92,6 +98,10 @@ async def verify_log(
     progress = ReplayProgress(plan.records_max)
     async with open_log(kafka) as reader, await _connect(database) as session:
         consumed = await OffsetStore(group).read(session, list(plan.ranges()))
+        if plan.partitions and not consumed:
+            raise NothingConsumedError(
+                f"the group {group} has consumed none of this: there is nothing to compare; name another with --group"
+            )
         for partition, offsets in plan.ranges().items():
             end = min(offsets.end, max(consumed.get(partition, 0), offsets.first))
             report.not_consumed += offsets.end - end

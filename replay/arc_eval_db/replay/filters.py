@@ -204,6 +204,9 @@ def _holds(expression: Any, event: Mapping[str, Any]) -> bool:
     """JMESPath's own truth: null, false, and what is empty are false, and 0 is true."""
     try:
         found = expression.search(event)
-    except jmespath.exceptions.JMESPathError:
+    except jmespath.exceptions.JMESPathTypeError:
         return False  # a function that does not take what this event has there
+    except jmespath.exceptions.JMESPathError as error:
+        # What was compiled can still name a function that there is not.
+        raise FilterError(f"--where: {str(error).splitlines()[0]}") from error
     return bool(found) or (found == 0 and not isinstance(found, bool))

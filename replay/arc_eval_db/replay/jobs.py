@@ -165,14 +165,16 @@ class JobStore:
 
 def _job(row: Mapping[str, Any]) -> Job:
     progress = orjson.loads(row["progress"]) if row["progress"] else {"positions": [], "counts": {}}
-    report = orjson.loads(row["report"]) if row["report"] else progress["counts"]
+    # Of a job that is not done, what was counted in the transaction of the rows is right, and nothing else.
+    is_done = row["status"] == JobStatus.COMPLETED
+    counts = orjson.loads(row["report"]) if is_done and row["report"] else progress["counts"]
     return Job(
         row["id"],
         row["requested_by"],
         JobPlan.from_json(orjson.loads(row["plan"])),
         JobStatus(row["status"]),
         {TopicPartition(topic, partition): offset for topic, partition, offset in progress["positions"]},
-        report,
+        counts,
         row["error"],
         row["created_at"],
         row["updated_at"],

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
 
 from arc_eval_db.consumers.kafka import LogBounds, LogReader
+from arc_eval_db.consumers.records import LogRecord
 from arc_eval_db.errors import ArcEvalError
 from arc_eval_db.replay.ranges import Anchor, OffsetPoint, Point, RangeSpec, TimePoint, parse_range
 from arc_eval_db.writer import OffsetRange, TopicPartition
@@ -160,17 +161,25 @@ async def make_plan(reader: LogReader, sources: Sequence[Source]) -> ReplayPlan:
     points = {spec.first for spec in specs.values()} | {spec.end for spec in specs.values()}
     times = sorted({point.timestamp_ms for point in points if isinstance(point, TimePoint)})
     at = {time: await reader.offsets_at(list(specs), time) for time in times}
-    ranges = {}
+    resolved, ranges = {}, {}
     for partition, spec in specs.items():
         held = bounds[partition]
         by_time = {time: found[partition] for time, found in at.items()}
-        end = min(_resolve(spec.end, held, by_time), held.end)
-        ranges[partition] = (_resolve(spec.first, held, by_time), max(end, held.start))
+        first, end = _resolve(spec.first, held, by_time), min(_resolve(spec.end, held, by_time), held.end)
+        resolved[partition] = (first, end)
+        ranges[partition] = (first, max(end, held.start))
     offsets = {
         partition: OffsetRange(min(max(first, bounds[partition].start), end), end)
         for partition, (first, end) in ranges.items()
     }
     edges = {partition: (found.first, found.end - 1) for partition, found in offsets.items() if found.first < found.end}
+    oldest = await reader.records_at(
+        {
+            partition: bounds[partition].start
+            for partition, spec in specs.items()
+            if isinstance(spec.first, TimePoint) and bounds[partition].start < bounds[partition].end
+        }
+    )
     firsts = await reader.records_at({partition: first for partition, (first, _) in edges.items()})
     lasts = await reader.records_at({partition: last for partition, (_, last) in edges.items()})
     return ReplayPlan(
@@ -179,7 +188,7 @@ async def make_plan(reader: LogReader, sources: Sequence[Source]) -> ReplayPlan:
                 partition,
                 offsets[partition],
                 bounds[partition],
-                _truncated(spec.first, ranges[partition][0], bounds[partition], firsts.get(partition)),
+                _truncated(spec, resolved[partition], bounds[partition], oldest.get(partition)),
                 firsts[partition].timestamp if partition in firsts else None,
                 lasts[partition].timestamp if partition in lasts else None,
             )
@@ -221,14 +230,20 @@ def _resolve(point: Point, held: LogBounds, at: Mapping[int, int | None]) -> int
             return point.distance
 
 
-def _truncated(point: Point, first: int, held: LogBounds, record: Any) -> int:
-    """How many of the records that were asked for the log does not hold any more, at the most."""
-    if isinstance(point, OffsetPoint):
-        return max(0, held.start - first)
-    # A log that was never cut, or that goes back beyond the moment, has all of them.
-    if held.start == 0 or first > held.start or record is None:
+def _truncated(spec: RangeSpec, resolved: tuple[int, int], held: LogBounds, oldest: LogRecord | None) -> int:
+    """How many of the records that were asked for the log does not hold any more, at the most.
+
+    Args:
+        resolved: the offsets that the range means, which may lie outside of what the log holds.
+        oldest: the first record that the log holds; None where there is none at its first offset.
+    """
+    first, end = resolved
+    if isinstance(spec.first, OffsetPoint):
+        return max(0, min(held.start, end) - first)
+    # A log that was never cut has everything, and one that goes back beyond the moment has all of this.
+    if held.start == 0 or (oldest is not None and oldest.timestamp <= spec.first.time):
         return 0
-    return held.start if record.timestamp > point.time else 0
+    return held.start
 
 
 def now() -> datetime:

@@ -26,8 +26,8 @@ BACKFILL_MUTATIONS = (
         "replay-ends",
         "A replay ends where the log ended when it was planned",
         _PLAN,
-        "        end = min(_resolve(spec.end, held, by_time), held.end)\n",
-        "        end = _resolve(spec.end, held, by_time)\n",
+        "min(_resolve(spec.end, held, by_time), held.end)\n",
+        "_resolve(spec.end, held, by_time)\n",
         (f"{_LOG_TESTS}::test_ranges_are_resolved",),
     ),
     Mutation(

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import aiokafka
 
-from arc_eval_db.consumers.kafka.errors import KafkaRefusedError, KafkaUnavailableError, translated_errors
+from arc_eval_db.consumers.kafka.errors import (
+    KafkaRefusedError,
+    KafkaUnavailableError,
+    OffsetOutOfRangeError,
+    translated_errors,
+)
 from arc_eval_db.consumers.records import LogRecord, log_record
 from arc_eval_db.settings import KafkaSettings
 from arc_eval_db.writer import OffsetRange, TopicPartition
 
 STOP_TIMEOUT_S = 5.0
 _POLL_MS = 500
+
+# Of a request's time-out; a fetch that finds nothing is answered at once.
+_STALLS_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +89,8 @@ class LogReader:
             records_max: in one batch; by default as many as one fetch brings.
 
         Raises:
-            OffsetOutOfRangeError: a range begins before what the log still holds.
+            OffsetOutOfRangeError: a range begins before what the log still holds, or ends behind a log made anew.
+            KafkaUnavailableError: nothing has come for several requests' time.
         """
         left = {_native(partition): offsets for partition, offsets in ranges.items() if offsets.first < offsets.end}
         if not left:
@@ -88,6 +98,7 @@ class LogReader:
         self._consumer.assign(list(left))
         for partition, offsets in left.items():
             self._consumer.seek(partition, offsets.first)
+        moved_at = time.monotonic()
         while left:
             with translated_errors("reading the log"):
                 batches = await self._consumer.getmany(*left, timeout_ms=_POLL_MS, max_records=records_max)
@@ -101,6 +112,22 @@ class LogReader:
                 if position >= left[partition].end:
                     del left[partition]
                     self._consumer.pause(partition)
+                    moved_at = time.monotonic()
+            if batches:
+                moved_at = time.monotonic()  # also after a caller that took its time
+            elif time.monotonic() - moved_at > _STALLS_MAX * self._timeout_s:
+                await self._explain_stall(left)
+                moved_at = time.monotonic()
+
+    async def _explain_stall(self, left: Mapping[aiokafka.TopicPartition, OffsetRange]) -> None:
+        """aiokafka says nothing of brokers that are gone, nor of a log that ends before what it is to read."""
+        partitions = {_ours(partition): offsets for partition, offsets in left.items()}
+        bounds = await self.bounds(list(partitions))
+        for partition, offsets in partitions.items():
+            if bounds[partition].end < offsets.end:
+                ends = f"{partition} ends at {bounds[partition].end} and not at {offsets.end}"
+                raise OffsetOutOfRangeError(f"{ends}: another log than was planned")
+        raise KafkaUnavailableError(f"Kafka has given nothing of {', '.join(map(str, partitions))} for a while")
 
     async def records_at(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, LogRecord]:
         """The records at these offsets; an offset without a record (deleted, or a transaction's marker) is left out.
@@ -163,6 +190,10 @@ async def stop(consumer: aiokafka.AIOKafkaConsumer, timeout_s: float = STOP_TIME
 def to_record(message: Any) -> LogRecord:
     """An aiokafka ConsumerRecord as ours."""
     return log_record(TopicPartition(message.topic, message.partition), message)
+
+
+def _ours(partition: aiokafka.TopicPartition) -> TopicPartition:
+    return TopicPartition(partition.topic, partition.partition)
 
 
 def _native(partition: TopicPartition) -> aiokafka.TopicPartition:
