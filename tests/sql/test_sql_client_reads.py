@@ -289,7 +289,8 @@ async def test_an_unreachable_database_is_reported_in_time(small: DatabaseSettin
         assert (silent.reachable, silent.latency_ms, silent.problems) == (False, None, ("no answer within 0.2 s",))
     gone = await client.health_check()
     assert (gone.reachable, gone.is_healthy, gone.server_version, gone.writable) == (False, False, None, False)
-    assert "Connection" in gone.problems[0]
+    # Which of them depends on whether the pool has noticed by then that its connections are gone.
+    assert gone.problems == ("no answer within 5 s",) or "Connection" in gone.problems[0]
     await client.close()
 
 
