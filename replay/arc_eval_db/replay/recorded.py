@@ -22,12 +22,10 @@ from arc_eval_db.replay.jobs import Job, JobPlan, JobStatus, JobStore
 from arc_eval_db.replay.pacing import LagGate, Rate
 from arc_eval_db.replay.plan import ReplayPlan
 from arc_eval_db.replay.reading import CLIENT_ID, open_log
-from arc_eval_db.replay.runner import Pace, ReplayBatch, ReplayProgress, batches_of_log, run_replay
+from arc_eval_db.replay.runner import BATCH_RECORDS_MAX, Pace, ReplayBatch, ReplayProgress, batches_of_log, run_replay
 from arc_eval_db.replay.targets import APPLICATION_NAME, DatabaseTarget, TopicTarget
 from arc_eval_db.schemas.topics import TopicNames
 from arc_eval_db.settings import KafkaSettings
-
-_BATCH_RECORDS_MAX = 10_000
 
 # A refresh of a month, and a look at a large table, take longer than a worker's statement may.
 _PATIENT_S = 3600.0
@@ -71,8 +69,8 @@ class ReplayOptions:
     def batch_records_max(self) -> int:
         """A batch holds no more than a second's records."""
         if self.records_per_s is None:
-            return _BATCH_RECORDS_MAX
-        return max(1, min(_BATCH_RECORDS_MAX, int(self.records_per_s)))
+            return BATCH_RECORDS_MAX
+        return max(1, min(BATCH_RECORDS_MAX, int(self.records_per_s)))
 
 
 @dataclass(slots=True)

@@ -13,7 +13,8 @@ from arc_eval_db.consumers.records import LogRecord
 from arc_eval_db.replay.filters import EventFilter
 from arc_eval_db.writer import OffsetRange, TopicPartition
 
-_BATCH_RECORDS_MAX = 10_000
+BATCH_RECORDS_MAX = 10_000
+"""Of one batch, where nothing asks for fewer."""
 
 
 @dataclass(slots=True)
@@ -112,7 +113,7 @@ async def batches_of_log(
     reader: LogReader,
     ranges: Mapping[TopicPartition, OffsetRange],
     chosen: EventFilter,
-    records_max: int = _BATCH_RECORDS_MAX,
+    records_max: int = BATCH_RECORDS_MAX,
 ) -> AsyncIterator[ReplayBatch]:
     """The records of the ranges that are meant, in batches; each partition's in their order."""
     batch = ReplayBatch([], 0)
@@ -129,7 +130,7 @@ async def batches_of_log(
 
 
 async def batches_of_file(
-    found: Iterable[list[LogRecord]], chosen: EventFilter, records_max: int = _BATCH_RECORDS_MAX
+    found: Iterable[list[LogRecord]], chosen: EventFilter, records_max: int = BATCH_RECORDS_MAX
 ) -> AsyncIterator[ReplayBatch]:
     """The records of a file that are meant, in batches."""
     batch = ReplayBatch([], 0)
