@@ -1,6 +1,8 @@
 -- name: insert_replay_job
--- $1 id, $2 who, $3 plan (JSON).
-INSERT INTO replay_jobs (id, requested_by, plan, status) VALUES ($1, $2, $3::jsonb, 'running');
+-- Written again where the answer was lost. $1 id, $2 who, $3 plan (JSON), $4 progress (JSON).
+INSERT INTO replay_jobs (id, requested_by, plan, status, progress)
+VALUES ($1, $2, $3::jsonb, 'running', $4::jsonb)
+ON CONFLICT (id) DO NOTHING;
 
 -- name: read_replay_job
 -- $1 id.
@@ -20,21 +22,29 @@ LIMIT $1;
 SELECT pg_try_advisory_lock(hashtextextended('arc-eval-db replay ' || $1, 0));
 
 -- name: resume_replay_job
--- $1 id.
+-- Whoever held it before cannot go on. Returns how many batches are done. $1 id, $2 the run that holds it (JSON).
 UPDATE replay_jobs
-SET status = 'running', report = NULL, error = NULL, finished_at = NULL, updated_at = now()
-WHERE id = $1;
+SET status = 'running', report = NULL, error = NULL, finished_at = NULL, updated_at = now(),
+    progress = '{"batches": 0, "positions": [], "counts": {}}'::jsonb
+        || COALESCE(progress, '{}'::jsonb)
+        || jsonb_build_object('run', $2::jsonb)
+WHERE id = $1
+RETURNING (progress ->> 'batches')::bigint;
+
+-- name: lock_replay_progress
+-- In the transaction of the rows, before them. $1 id.
+SELECT progress::text FROM replay_jobs WHERE id = $1 FOR UPDATE;
 
 -- name: note_replay_progress
 -- In the transaction of the rows. $1 id, $2 progress (JSON).
 UPDATE replay_jobs SET progress = $2::jsonb, updated_at = now() WHERE id = $1;
 
 -- name: end_replay_job
--- $1 id, $2 status, $3 report (JSON), $4 error.
+-- $1 id, $2 status, $3 report (JSON), $4 error, $5 the run that held it.
 UPDATE replay_jobs
 SET status = $2, report = $3::jsonb, error = $4, updated_at = now(),
     finished_at = CASE WHEN $2 = 'paused' THEN NULL ELSE now() END
-WHERE id = $1;
+WHERE id = $1 AND progress ->> 'run' = $5;
 
 -- name: compressed_chunks
 -- TimescaleDB only. Chunks of tables that are compressed and hold times of a window.

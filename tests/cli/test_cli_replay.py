@@ -23,13 +23,14 @@ from arc_eval_db.cli import replay_output
 from arc_eval_db.cli.commands import cli
 from arc_eval_db.consumers import ConsumerSettings, Worker
 from arc_eval_db.database import DatabaseSettings, Session
-from arc_eval_db.replay import JobStatus, JobStore, ReplayProgress
+from arc_eval_db.replay import EventFilter, HeldJob, JobPlan, JobStatus, JobStore, RenewedSession, ReplayProgress
 from arc_eval_db.schemas.topics import COMPLETED, TOOL_USED, TopicNames
 from arc_eval_db.settings import KafkaSettings
 from arc_eval_db.writer import TopicPartition
 from conftest import TEST_PARTITIONS
 from support.conditions import eventually
 from support.events import event
+from support.replays import whole
 from support.tables import EVENT_TABLES, contents
 from support.topics import delete_records, produce
 
@@ -254,7 +255,7 @@ async def test_the_log_is_compared_with_the_tables(
     kept = await asyncio.to_thread(run, f"{partition}=:1", "--to", "shadow", "--keep")
     assert kept.exit_code == 0, kept.output
     assert "today's code makes of the log what is live" in kept.stdout
-    assert "DROP SCHEMA arc_eval_shadow_" in kept.stdout
+    assert "arc-eval-db replay shadows --drop" in kept.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
@@ -273,7 +274,7 @@ async def test_a_backfill_that_ends_in_the_middle_is_gone_on_with(
     try:
 
         async def is_begun() -> bool:
-            return bool(await session.fetch_value("SELECT progress IS NOT NULL FROM replay_jobs"))
+            return bool(await session.fetch_value("SELECT (progress ->> 'batches')::int > 0 FROM replay_jobs"))
 
         await eventually(is_begun, "a batch was committed", timeout_s=60)
         process.send_signal(number)
@@ -324,3 +325,33 @@ def test_a_tool_use_is_no_outcome(run: Command, kafka_settings: KafkaSettings, p
     assert len(run(*both, "--until", "1h").stdout.splitlines()) == 0
     assert len(run(*both, "--scenario", "refund-flow").stdout.splitlines()) == 3
     assert len(run(*both, "--header", "h=v").stdout.splitlines()) == 0
+
+
+def test_shadows_that_were_kept_are_listed_and_dropped(
+    run: Command, kafka_settings: KafkaSettings, partition: TopicPartition
+) -> None:
+    put(kafka_settings, partition, event(COMPLETED))
+    assert run("shadows").stdout == "no shadow tables\n"
+    kept = json.loads(run(partition.topic, "--to", "shadow", "--keep", "--json").stdout)["schema"]
+    assert json.loads(run("shadows", "--json").stdout) == {"shadows": [kept]}
+    assert run("shadows", "--drop").stdout == f"dropped {kept}\n"
+    assert json.loads(run("shadows", "--drop", "--json").stdout) == {"dropped": []}
+
+
+def test_what_retention_took_is_asked_for_when_a_job_goes_on(
+    run: Command, kafka_settings: KafkaSettings, partition: TopicPartition, database: DatabaseSettings
+) -> None:
+    put(kafka_settings, partition, *(event(COMPLETED) for _ in range(4)))
+
+    async def begin() -> str:
+        async with RenewedSession(database) as session:
+            plan = JobPlan("database", await whole(kafka_settings, partition.topic), EventFilter())
+            return str((await HeldJob.create(session, plan, "tests")).id)
+
+    job_id = asyncio.run(begin())
+    asyncio.run(delete_records(kafka_settings, partition, before=3))
+    refused = run("resume", job_id)
+    assert refused.exit_code == 1
+    assert "add --allow-truncated" in refused.stderr
+    done = run("resume", job_id, "--allow-truncated", "--json")
+    assert json.loads(done.stdout)["inserted"] == 1

@@ -5,76 +5,46 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from arc_eval_db.bench import wire
-from arc_eval_db.bench.kafka import fill
-from arc_eval_db.bench.workloads import LIFECYCLE, Workload
 from arc_eval_db.consumers import ConsumerSettings, Worker
 from arc_eval_db.consumers.dead_letter_limit import DeadLetterLimitError
-from arc_eval_db.consumers.kafka import OffsetOutOfRangeError
 from arc_eval_db.database import DatabaseSettings, DatabaseUnavailableError, SchemaMismatchError, Session
-from arc_eval_db.errors import ArcEvalError
 from arc_eval_db.migrations import Edition
 from arc_eval_db.replay import (
     BackfillResult,
     EventFilter,
     FileTarget,
+    HeldJob,
     JobError,
-    JobPlan,
     JobStatus,
     JobStore,
     NobodyToYieldToError,
-    RangeSpec,
-    ReplayOptions,
     ReplayPlan,
     ReplayProgress,
-    Source,
     batches_of_file,
     batches_of_log,
-    make_plan,
     open_log,
     read_file,
     replay_file_into_database,
     replay_into_database,
-    replay_into_topic,
     run_replay,
 )
 from arc_eval_db.replay.backfill import Backfill
-from arc_eval_db.schemas.topics import COMPLETED, TOOL_USED, TopicNames
+from arc_eval_db.schemas.topics import COMPLETED, TopicNames
 from arc_eval_db.settings import KafkaSettings
 from arc_eval_db.writer import BatchWriter, TopicPartition
-from conftest import TEST_PARTITIONS
 from support.databases import connect
 from support.events import event
+from support.replays import EVENTS, OPTIONS, whole
 from support.roles import as_role
 from support.tables import EVENT_TABLES, contents, empty, expected_views, view_values
-from support.topics import create_topic, delete_records, produce
+from support.topics import produce
 
 pytestmark = [pytest.mark.database, pytest.mark.kafka]
-
-EVENTS = 2_000
-OPTIONS = ReplayOptions(by="tests@here")
-
-
-@pytest.fixture
-async def filled(kafka_settings: KafkaSettings) -> KafkaSettings:
-    """Topics with whole executions of today, and two records that are no events."""
-    begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
-    await fill(kafka_settings, wire.records(Workload(LIFECYCLE, EVENTS, TEST_PARTITIONS, 1, begin.isoformat())))
-    bad = [event(TOOL_USED, {"tool": ""}), event(TOOL_USED, {"success": "perhaps"})]
-    await produce(kafka_settings, TopicPartition(TopicNames(kafka_settings.topic_prefix).all[1], 0), bad)
-    return kafka_settings
-
-
-async def whole(kafka: KafkaSettings) -> ReplayPlan:
-    async with open_log(kafka) as reader:
-        names = TopicNames(kafka.topic_prefix).all
-        return await make_plan(reader, [Source(name, None, RangeSpec()) for name in names])
 
 
 async def consume(kafka: KafkaSettings, database: DatabaseSettings, group: str) -> None:
@@ -219,22 +189,6 @@ async def test_a_job_goes_on_where_it_was(
         await replay_into_database(filled, database, ReplayPlan(()), OPTIONS, resume=job.id)
 
 
-async def test_what_a_job_counted_is_what_was_committed(
-    filled: KafkaSettings, database: DatabaseSettings, session: Session
-) -> None:
-    """Interrupted, resumed and killed: what the interruption wrote down is not what the kill left."""
-    store = JobStore(session)
-    job_id = await store.create(JobPlan("database", await whole(filled), EventFilter()), "tests@here")
-    await store.note(session, job_id, {}, {"records": 3})
-    await store.end(job_id, JobStatus.PAUSED, {"records": 2})
-    assert (await store.read(job_id)).counts == {"records": 3}
-    await store.resume(job_id)
-    await store.note(session, job_id, {}, {"records": 7})
-    assert (await store.read(job_id)).counts == {"records": 7}
-    await store.end(job_id, JobStatus.COMPLETED, {"records": 9})
-    assert (await store.read(job_id)).counts == {"records": 9}
-
-
 async def test_a_dry_run_that_is_tried_again_counts_once(
     kafka_settings: KafkaSettings, database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,41 +213,18 @@ async def test_rows_and_how_far_a_job_is_are_one_transaction(
     filled: KafkaSettings, database: DatabaseSettings, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was written before the note fails is taken back with it."""
-    original = JobStore.note
+    original = HeldJob.note
 
-    async def fails(self: JobStore, *arguments: Any) -> None:
+    async def fails(self: HeldJob, *arguments: Any) -> None:
         await original(self, *arguments)
         raise SchemaMismatchError("in between")
 
-    monkeypatch.setattr(JobStore, "note", fails)
+    monkeypatch.setattr(HeldJob, "note", fails)
     with pytest.raises(SchemaMismatchError):
         await replay(filled, database)
     assert (await contents(session, ("outcomes",)))["outcomes"][0] == 0
     (job,) = await JobStore(session).list(1)
     assert (job.status, job.error, job.positions) == (JobStatus.FAILED, "in between", {})
-
-
-async def test_a_job_that_is_at_work_is_left_alone(
-    filled: KafkaSettings, database: DatabaseSettings, session: Session
-) -> None:
-    held = asyncio.Event()
-    begun = asyncio.Event()
-    jobs: list[UUID] = []
-
-    async def stand_still(self: Backfill, *_: Any) -> None:
-        begun.set()
-        await held.wait()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Backfill, "write", stand_still)
-        task = asyncio.create_task(replay(filled, database, on_job=jobs.append))
-        await asyncio.wait_for(begun.wait(), 30)
-        with pytest.raises(JobError, match="another process is at work on the job"):
-            await replay_into_database(filled, database, ReplayPlan(()), OPTIONS, resume=jobs[0])
-        held.set()
-        await task
-    with pytest.raises(JobError, match=r"no job 0{8}-"):
-        await replay_into_database(filled, database, ReplayPlan(()), OPTIONS, resume=UUID(int=0))
 
 
 async def test_a_database_that_is_away_is_waited_for(
@@ -367,35 +298,6 @@ async def test_to_a_file_and_back(
     assert await contents(session) == before
 
 
-async def test_to_another_topic(filled: KafkaSettings, database: DatabaseSettings, session: Session) -> None:
-    topic = f"{filled.topic_prefix}.copy"
-    await create_topic(filled, topic, 2)
-    plan = await whole(filled)
-    appended, job_id = await replay_into_topic(filled, database, topic, plan, OPTIONS, EventFilter(types=(COMPLETED,)))
-    async with open_log(filled) as reader:
-        copies = await make_plan(reader, [Source(topic, None, RangeSpec())])
-        assert copies.records_max == appended > 0
-        records = [record async for found in reader.read(copies.ranges()) for record in found]
-    name, value = records[0].headers[-1]
-    assert name == "arc_eval_replayed_from"
-    origin, _, offset = value.decode().partition("@")
-    source = TopicPartition(origin.rpartition("/")[0], int(origin.rpartition("/")[2]))
-    async with open_log(filled) as reader:
-        original = (await reader.records_at({source: int(offset)}))[source]
-    assert (original.key, original.value) == (records[0].key, records[0].value)
-    assert original.headers == records[0].headers[:-1]
-    assert (await JobStore(session).read(job_id)).status is JobStatus.COMPLETED
-
-
-@pytest.mark.parametrize("which", ["source", "live"])
-async def test_not_into_a_topic_that_is_read(filled: KafkaSettings, database: DatabaseSettings, which: str) -> None:
-    names = TopicNames(filled.topic_prefix).all
-    async with open_log(filled) as reader:
-        plan = await make_plan(reader, [Source(names[0], None, RangeSpec())])
-    with pytest.raises(ArcEvalError, match="name another topic"):
-        await replay_into_topic(filled, database, names[0] if which == "source" else names[1], plan, OPTIONS)
-
-
 async def test_it_waits_while_the_living_are_behind(
     filled: KafkaSettings, database: DatabaseSettings, session: Session, group: str
 ) -> None:
@@ -418,18 +320,6 @@ async def test_it_waits_while_the_living_are_behind(
     result = await asyncio.wait_for(task, 60)
     assert result.waited_s > 0
     assert (result.report.inserted, result.report.already_there) == (0, EVENTS + 1)
-
-
-async def test_retention_that_takes_what_was_planned_is_said(
-    filled: KafkaSettings, database: DatabaseSettings, session: Session
-) -> None:
-    plan = await whole(filled)
-    first = plan.partitions[0].partition
-    await delete_records(filled, first, before=5)
-    with pytest.raises(OffsetOutOfRangeError, match=f"{first} at 0"):
-        await replay_into_database(filled, database, plan, OPTIONS)
-    (job,) = await JobStore(session).list(1)
-    assert job.status is JobStatus.FAILED
 
 
 async def test_other_connections_see_each_batch_whole_or_not_at_all(

@@ -63,8 +63,8 @@ def test_a_topic_without_repetition_costs_no_memory() -> None:
     assert repeated.suspects(batch_of(*same))
     repeated.note(batch_of(*uses(2)), duplicates=0)
     assert not repeated.suspects(batch_of(*same))
-    assert not repeated._young
-    assert not repeated._old
+    assert not repeated._latest._young
+    assert not repeated._latest._old
 
 
 @pytest.mark.database

@@ -48,10 +48,13 @@ async def delete_topic(settings: KafkaSettings, topic: str) -> None:
         await eventually(is_gone, f"{topic} is gone")
 
 
-async def create_topic(settings: KafkaSettings, topic: str, partitions: int) -> None:
+async def create_topic(
+    settings: KafkaSettings, topic: str, partitions: int, config: dict[str, str] | None = None
+) -> None:
     """Make a topic, and wait until it is there."""
     async with _admin(settings) as admin:
-        await admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=1)])
+        new = NewTopic(topic, num_partitions=partitions, replication_factor=1, topic_configs=config or {})
+        await admin.create_topics([new])
 
         async def is_there() -> bool:
             described = await admin.describe_topics([topic])

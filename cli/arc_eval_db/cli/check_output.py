@@ -25,6 +25,7 @@ def verify_fields(report: VerifyReport) -> dict[str, Any]:
         "dead_lettered": dict(report.dead_lettered),
         "not_consumed": report.not_consumed,
         "counts": _counts(report.counts),
+        "windows_differing": report.windows_differing,
         "differing_windows": [_window_fields(window) for window in report.differing],
     }
 
@@ -98,12 +99,14 @@ def print_verified(report: VerifyReport) -> None:
             f"{report.rows:,} rows, {report.duplicates:,} duplicates, {report.set_aside:,} set aside"
         )
     else:
-        click.echo(f"{len(report.differing):,} of {report.windows:,} windows differ: {_in_words(report.counts)}")
+        click.echo(f"{report.windows_differing:,} of {report.windows:,} windows differ: {_in_words(report.counts)}")
         rows = [
             (f"{window.partition}", window.offsets.first, window.offsets.end, _in_words(window.counts))
             for window in report.differing[:_SHOWN_MAX]
         ]
         print_table(None, ("partition", "first offset", "end offset", "differences"), rows)
+        if (more := report.windows_differing - len(rows)) > 0:
+            click.echo(f"and {more:,} windows more")
         _print_differences(report.differences, report.counts)
     for state, count in report.dead_lettered.items():
         click.echo(f"{count:,} records are dead letters ({state}) that today's code would store")
@@ -125,7 +128,7 @@ def print_shadow(result: ShadowResult) -> None:
         _print_differences(diff.differences, diff.counts)
     if result.kept:
         click.echo(
-            f"the shadow tables are kept in the schema {diff.schema}; to drop them: DROP SCHEMA {diff.schema} CASCADE"
+            f"the shadow tables are kept in the schema {diff.schema}; to drop them: arc-eval-db replay shadows --drop"
         )
 
 
@@ -141,4 +144,4 @@ def _print_differences(differences: Sequence[Difference], counts: Mapping[Differ
         parts = (f"{each.kind}:", each.table, each.event_id, time, place, ", ".join(each.columns))
         click.echo("  " + " ".join(str(part) for part in parts if part))
     if (left := sum(counts.values()) - len(differences[:_SHOWN_MAX])) > 0:
-        click.echo(f"and {left:,} more; --json names the first thousand of each window")
+        click.echo(f"and {left:,} more; --json names the first of them")

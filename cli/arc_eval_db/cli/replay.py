@@ -15,7 +15,7 @@ from arc_eval_db.cli.check_output import print_shadow, print_verified, shadow_fi
 from arc_eval_db.cli.identity import this_user
 from arc_eval_db.cli.main import EXIT_FOUND
 from arc_eval_db.cli.replay_here import log_batches, replay_here
-from arc_eval_db.cli.replay_options import Asked, asked_options, pace_options
+from arc_eval_db.cli.replay_options import Asked, asked_options, pace_options, truncated_option
 from arc_eval_db.cli.replay_output import ProgressLine, job_fields, print_jobs, print_plan, result_fields, result_lines
 from arc_eval_db.cli.running import (
     command,
@@ -39,6 +39,8 @@ from arc_eval_db.replay import (
     ReplayProgress,
     Source,
     batches_of_file,
+    drop_shadows,
+    list_shadows,
     make_plan,
     now,
     open_log,
@@ -107,6 +109,7 @@ def run(**given: Any) -> None:
             records_per_s=asked.rate,
             lag_s_max=asked.yield_to_lag,
             group=asked.group,
+            allow_truncated=asked.allow_truncated,
             on_job=lambda job_id: _say_job(job_id, line),
             on_progress=line.show,
             on_wait=line.waiting,
@@ -129,9 +132,12 @@ def run(**given: Any) -> None:
 @replay.command()
 @click.argument("job_id", type=click.UUID, metavar="ID")
 @pace_options
+@truncated_option
 @json_option
 @command
-def resume(job_id: UUID, rate: float | None, yield_to_lag: float | None, group: str, as_json: bool) -> None:
+def resume(
+    job_id: UUID, rate: float | None, yield_to_lag: float | None, group: str, allow_truncated: bool, as_json: bool
+) -> None:
     """Go on with a replay that was interrupted, killed, or failed."""
     end_like_ctrl_c()
     configure_logging("warning")
@@ -148,6 +154,7 @@ def resume(job_id: UUID, rate: float | None, yield_to_lag: float | None, group: 
             records_per_s=rate,
             lag_s_max=yield_to_lag,
             group=group,
+            allow_truncated=allow_truncated,
             on_progress=line.show,
             on_wait=line.waiting,
         )
@@ -181,6 +188,24 @@ def jobs(limit: int, as_json: bool) -> None:
         print_jobs(found)
     else:
         click.echo("no replay was recorded yet")
+
+
+@replay.command()
+@click.option("--drop", is_flag=True, help="Drop those that nobody uses at the moment, those that were kept too.")
+@json_option
+@command
+def shadows(drop: bool, as_json: bool) -> None:
+    """List the schemas of shadow tables that were kept or left, or drop them."""
+
+    async def look() -> list[str]:
+        async with await Session.connect(database_settings(), application_name="arc-eval-db replay") as session:
+            return await (drop_shadows if drop else list_shadows)(session)
+
+    found = run_async(look())
+    if as_json:
+        print_json({"dropped" if drop else "shadows": found})
+    else:
+        click.echo("\n".join(f"dropped {name}" if drop else name for name in found) or "no shadow tables")
 
 
 def _planned(kafka: KafkaSettings, asked: Asked) -> ReplayPlan:

@@ -24,6 +24,9 @@ _RATE = click.FloatRange(min=0, min_open=True)
 _SECONDS = click.FloatRange(min=0)
 _RANGES = "start, end, +10, -10, 4000:5000, :end, @-48h:-24h, @2026-11-01:1h (docs/replay.md)"
 
+truncated_option = click.option(
+    "--allow-truncated", is_flag=True, help="Read what is left where retention has taken some of it."
+)
 _WHAT = (
     click.argument("sources", nargs=-1, metavar="[TOPIC[/PARTITION][=RANGE]]..."),
     click.option("-r", "--range", "range_text", default="start", show_default=True, help=f"Of each: {_RANGES}."),
@@ -45,7 +48,7 @@ _WHAT = (
         "--where", metavar="JMESPATH", help="Only events for which this holds, such as data.tool == 'lookup_order'."
     ),
     click.option("--plan", "plan_only", is_flag=True, help="Show what would be read, and end."),
-    click.option("--allow-truncated", is_flag=True, help="Read what is left where retention has taken some of it."),
+    truncated_option,
 )
 _WHERE_TO = (
     click.option("--to", "target", type=click.Choice(TARGETS), default="stdout", show_default=True, help="Where to."),

@@ -34,6 +34,12 @@ class LogRecord(NamedTuple):
         """`timestamp_ms` as a time; what is no time that can be expressed is the nearest that can."""
         return datetime.fromtimestamp(min(max(self.timestamp_ms, 0), _TIMESTAMP_MS_MAX) / 1000, UTC)
 
+    @property
+    def size_bytes(self) -> int:
+        """Of key, value and headers."""
+        headers = sum(len(name) + len(value or b"") for name, value in self.headers)
+        return len(self.key or b"") + len(self.value or b"") + headers
+
 
 class NativeRecord(Protocol):
     """A record as the Kafka client hands it out."""

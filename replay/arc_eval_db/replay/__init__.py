@@ -40,7 +40,7 @@ from arc_eval_db.replay.filters import (
     version_id,
 )
 from arc_eval_db.replay.intervals import Interval
-from arc_eval_db.replay.jobs import Job, JobError, JobPlan, JobStatus, JobStore
+from arc_eval_db.replay.jobs import HeldJob, Job, JobError, JobPlan, JobStatus, JobStore, Progress
 from arc_eval_db.replay.pacing import LagGate, NobodyToYieldToError, Rate
 from arc_eval_db.replay.plan import PlanError, PlannedPartition, ReplayPlan, Source, make_plan, now, parse_source
 from arc_eval_db.replay.ranges import RangeSpec, RangeSyntaxError, parse_range
@@ -61,6 +61,7 @@ from arc_eval_db.replay.runner import (
     batches_of_log,
     run_replay,
 )
+from arc_eval_db.replay.sessions import RenewedSession
 from arc_eval_db.replay.shadow import ShadowPrivilegeError, ShadowReport, ShadowTables, drop_shadows, list_shadows
 from arc_eval_db.replay.shadow_diff import ShadowDiff
 from arc_eval_db.replay.targets import DatabaseTarget, FileTarget, TopicTarget
@@ -80,6 +81,7 @@ __all__ = [
     "EventFilter",
     "FileTarget",
     "FilterError",
+    "HeldJob",
     "Interval",
     "Job",
     "JobError",
@@ -97,11 +99,13 @@ __all__ = [
     "NobodyToYieldToError",
     "PlanError",
     "PlannedPartition",
+    "Progress",
     "RangeSpec",
     "RangeSyntaxError",
     "Rate",
     "RecordFileError",
     "RecordFormatError",
+    "RenewedSession",
     "ReplayBatch",
     "ReplayOptions",
     "ReplayPlan",

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Self
-from uuid import UUID
+from typing import Any, NamedTuple, Self
 
 from arc_eval_db.consumers.dead_letter_limit import DeadLetterLimit
 from arc_eval_db.consumers.handler import ExecutionEventHandler, HandledBatch
 from arc_eval_db.consumers.records import LogRecord
 from arc_eval_db.consumers.sink import CONSUMER_VERSION
 from arc_eval_db.database import Session
-from arc_eval_db.errors import ArcEvalError
-from arc_eval_db.replay.jobs import JobStore
-from arc_eval_db.writer import BatchWriter, RepeatedIds, TopicPartition, insert_dead_letters
+from arc_eval_db.errors import ArcEvalError, RetryableError
+from arc_eval_db.replay.jobs import HeldJob, Progress
+from arc_eval_db.writer import BatchWriter, DeadLetter, LatestIds, RepeatedIds, TopicPartition, insert_dead_letters
 
 DEAD_LETTER_GROUP = "replay"
 """In whose name replays set records aside that were not set aside before."""
+
+# A hash is some 100 bytes in a set; two generations are 400 MB.
+_GENERATION_IDS = 2_000_000
 
 
 @dataclass(slots=True)
@@ -34,8 +37,12 @@ class BackfillReport:
     tables: Counter[str] = field(default_factory=Counter)
     """Rows that were handed to the writer, by table."""
     first_time: datetime | None = None
-    """The earliest time of the events in batches that inserted something."""
+    """The earliest time of the events in batches that inserted something, or may have."""
     last_time: datetime | None = None
+
+    def copy(self) -> Self:
+        """Another one that says the same."""
+        return replace(self, refused=self.refused.copy(), tables=self.tables.copy())
 
     def to_json(self) -> dict[str, Any]:
         """For `replay_jobs` and for programs; `from_json` takes it back."""
@@ -70,6 +77,15 @@ class _DryRunError(ArcEvalError):
     """Nothing of a dry run is to stay."""
 
 
+class _Done(NamedTuple):
+    """What is done once a batch is committed."""
+
+    report: BackfillReport
+    positions: Mapping[TopicPartition, int]
+    letters: Sequence[DeadLetter]
+    """Of this batch."""
+
+
 class Backfill:
     """Writes batches of records, each in one transaction; what is there already stays as it is.
 
@@ -82,8 +98,7 @@ class Backfill:
         handler: ExecutionEventHandler,
         limit: DeadLetterLimit,
         *,
-        jobs: JobStore | None = None,
-        job_id: UUID | None = None,
+        job: HeldJob | None = None,
         report: BackfillReport | None = None,
         positions: Mapping[TopicPartition, int] | None = None,
         dry_run: bool = False,
@@ -98,14 +113,15 @@ class Backfill:
         self.report = report or BackfillReport()
         self._handler = handler
         self._limit = limit
-        self._jobs = jobs
-        self._job_id = job_id
+        self._job = job
         self._dry_run = dry_run
-        self._positions = dict(positions or {})
+        self._positions: Mapping[TopicPartition, int] = positions or {}
         self._writer = BatchWriter()
         self._repeated = RepeatedIds()
-        self._seen: set[int] = set()
-        """In a dry run, the hashes of all ids so far: what comes twice would be there already the second time."""
+        self._seen = LatestIds(_GENERATION_IDS)
+        """In a dry run: what comes twice would be there already the second time."""
+        self._is_uncertain = False
+        """Whether an attempt to write the batch failed; it may have been committed all the same."""
 
     def handle(self, records: Sequence[LogRecord]) -> HandledBatch:
         """Validate records."""
@@ -120,14 +136,32 @@ class Backfill:
 
         Raises:
             DeadLetterLimitError: too many would be dead letters; nothing was written.
+            JobError: another process has taken the job over; nothing was written.
             RetryableError: nothing was written, or it is not known; to write it again does no harm.
             FatalError: the schema does not fit, or a right is missing.
         """
         repeated, hashes = self._without_repeated(batch) if self._dry_run else (0, ())
-        report = BackfillReport.from_json(self.report.to_json())
-        reached = {**self._positions, **positions}
         try:
+            done = await self._write(session, batch, {**self._positions, **positions}, repeated)
+        except RetryableError:
+            self._is_uncertain = True
+            raise
+        self._is_uncertain = False
+        self._limit.note(batch.records, done.letters)
+        self._seen.update(hashes)
+        self.report, self._positions = done.report, done.positions
+        if self._job is not None:
+            self._job.advance()
+
+    async def _write(
+        self, session: Session, batch: HandledBatch, reached: Mapping[TopicPartition, int], repeated: int
+    ) -> _Done:
+        report = self.report.copy()
+        letters: list[DeadLetter] = []
+        with contextlib.suppress(_DryRunError):
             async with session.transaction():
+                if self._job is not None and (noted := await self._job.noted(session)) is not None:
+                    return _Done(BackfillReport.from_json(noted.counts), noted.positions, letters)
                 written = await self._writer.write_batch(session, batch.rows, None if self._dry_run else self._repeated)
                 letters = batch.dead_letters + batch.refused(written.refused)
                 self._limit.check(batch.records, letters)
@@ -136,16 +170,12 @@ class Backfill:
                 report.inserted += written.inserted
                 report.already_there += written.duplicates + repeated
                 report.refused.update(letter.reason.value for letter in letters)
-                _note_rows(report, batch, inserted=written.inserted)
+                _note_rows(report, batch, changed=bool(written.inserted) or self._is_uncertain)
                 if self._dry_run:
                     raise _DryRunError
-                if self._jobs is not None and self._job_id is not None:
-                    await self._jobs.note(session, self._job_id, reached, report.to_json())
-        except _DryRunError:
-            pass
-        self._limit.note(batch.records, letters)
-        self.report, self._positions = report, reached
-        self._seen.update(hashes)
+                if self._job is not None:
+                    await self._job.note(session, Progress(reached, report.to_json()))
+        return _Done(report, reached, letters)
 
     def _without_repeated(self, batch: HandledBatch) -> tuple[int, Sequence[int]]:
         """Leave out rows of events that an earlier batch of the dry run had.
@@ -160,10 +190,10 @@ class Backfill:
         return len(places) - len(new), hashes
 
 
-def _note_rows(report: BackfillReport, batch: HandledBatch, *, inserted: int) -> None:
+def _note_rows(report: BackfillReport, batch: HandledBatch, *, changed: bool) -> None:
     for table, rows in batch.rows.filled():
         report.tables[table] += len(rows)
-        if inserted:
+        if changed:
             first, last = min(row[0] for row in rows), max(row[0] for row in rows)
             report.first_time = min(report.first_time or first, first)
             report.last_time = max(report.last_time or last, last)

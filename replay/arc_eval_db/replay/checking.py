@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
+import structlog
+
+from arc_eval_db.consumers.kafka import LogReader
 from arc_eval_db.consumers.records import LogRecord
 from arc_eval_db.database import DatabaseSettings, Session
 from arc_eval_db.errors import ArcEvalError
@@ -14,9 +18,9 @@ from arc_eval_db.replay.filters import EventFilter
 from arc_eval_db.replay.plan import ReplayPlan
 from arc_eval_db.replay.reading import open_log
 from arc_eval_db.replay.runner import ReplayBatch, ReplayProgress, batches_of_log, run_replay
+from arc_eval_db.replay.sessions import APPLICATION_NAME, LAST_WORD, RenewedSession, patient
 from arc_eval_db.replay.shadow import ShadowTables
 from arc_eval_db.replay.shadow_diff import ShadowDiff
-from arc_eval_db.replay.targets import APPLICATION_NAME
 from arc_eval_db.replay.verify import LogVerifier, WindowReport
 from arc_eval_db.schemas.topics import TopicNames
 from arc_eval_db.settings import KafkaSettings
@@ -25,8 +29,19 @@ from arc_eval_db.writer import OffsetRange, OffsetStore, TopicPartition
 WINDOW_OFFSETS = 10_000
 """Of one window: so many are read, copied and compared within a second."""
 
+WINDOW_BYTES = 32 * 2**20
+"""Of one window's records: it ends earlier where they are large."""
+
+DIFFERING_WINDOWS_MAX = 1_000
+"""So many windows that differ are reported one by one; the others are counted."""
+
+DIFFERENCES_MAX = 10_000
+"""So many differences are named in all the windows together; a report of as many is 2 MB of JSON."""
+
 # A comparison reads days of a table.
-_PATIENT_S = 600.0
+_STATEMENT_S = 600.0
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("arc_eval_db.replay")
 
 
 class NothingConsumedError(ArcEvalError):
@@ -48,8 +63,10 @@ class VerifyReport:
     """Offsets that the group has not read yet, which were left out."""
     counts: Counter[DifferenceKind] = field(default_factory=Counter)
     """All differences."""
+    windows_differing: int = 0
     differing: list[WindowReport] = field(default_factory=list)
-    """The windows that do not agree, with the differences that are named."""
+    """The first windows that do not agree, with the differences that are named."""
+    _room: int = DIFFERENCES_MAX
 
     @property
     def agrees(self) -> bool:
@@ -70,7 +87,12 @@ class VerifyReport:
         self.set_aside += window.set_aside
         self.dead_lettered += window.dead_lettered
         self.counts += window.counts
-        if not window.agrees:
+        if window.agrees:
+            return
+        self.windows_differing += 1
+        if len(self.differing) < DIFFERING_WINDOWS_MAX:
+            del window.differences[self._room :]
+            self._room -= len(window.differences)
             self.differing.append(window)
 
 
@@ -105,23 +127,45 @@ async def verify_log(
         for partition, offsets in plan.ranges().items():
             end = min(offsets.end, max(consumed.get(partition, 0), offsets.first))
             report.not_consumed += offsets.end - end
-            for window in _windows(OffsetRange(offsets.first, end), window_offsets):
-                records: list[LogRecord] = []
-                async for found in reader.read({partition: window}):
-                    records += found
+            read = OffsetRange(offsets.first, end)
+            async for window, records in read_windows(reader, partition, read, window_offsets):
                 report.add(await verifier.window(session, records, partition, window))
                 progress.read += window.end - window.first
                 on_progress(progress)
     return report
 
 
-def _windows(offsets: OffsetRange, size: int) -> Iterator[OffsetRange]:
-    """The range in parts; each ends where a multiple of the size does, so that they are the same for every range."""
-    first = offsets.first
+async def read_windows(
+    reader: LogReader,
+    partition: TopicPartition,
+    offsets: OffsetRange,
+    size: int = WINDOW_OFFSETS,
+    bytes_max: int = WINDOW_BYTES,
+) -> AsyncIterator[tuple[OffsetRange, list[LogRecord]]]:
+    """The range in parts, and the records of each.
+
+    A part ends where a multiple of `size` does, so that they are the same for every range; but with the record before
+    its records would be more than `bytes_max`.
+    """
+    first, held, bytes_held = offsets.first, list[LogRecord](), 0
+    async for found in reader.read({partition: offsets}):
+        for record in found:
+            while record.offset >= (end := _end(first, size)):
+                yield OffsetRange(first, end), held
+                first, held, bytes_held = end, [], 0
+            if held and bytes_held + record.size_bytes > bytes_max:
+                yield OffsetRange(first, record.offset), held
+                first, held, bytes_held = record.offset, [], 0
+            held.append(record)
+            bytes_held += record.size_bytes
     while first < offsets.end:
-        end = min(offsets.end, (first // size + 1) * size)
-        yield OffsetRange(first, end)
-        first = end
+        end = min(_end(first, size), offsets.end)
+        yield OffsetRange(first, end), held
+        first, held = end, []
+
+
+def _end(first: int, size: int) -> int:
+    return (first // size + 1) * size
 
 
 @dataclass(slots=True)
@@ -156,20 +200,35 @@ async def replay_into_shadow(
         RetryableError: Kafka or the database did not answer.
     """
     chosen = chosen or EventFilter()
-    async with (
-        open_log(kafka) as reader,
-        await _connect(database) as session,
-        ShadowTables(session, TopicNames(kafka.topic_prefix), keep=keep) as shadow,
-    ):
-        target = _ShadowTarget(shadow, session)
-        progress = ReplayProgress(plan.records_max)
-        batches = batches_of_log(reader, plan.ranges(), chosen)
-        await run_replay(batches, target, progress=progress, on_progress=on_progress)
-        # Of a part of a range nobody can say what else should be live.
-        ranges: dict[TopicPartition, OffsetRange] = plan.ranges() if chosen.is_everything else {}
-        target.result.diff = await shadow.diff(session, ranges)
-        target.result.kept = keep
-        return target.result
+    async with open_log(kafka) as reader, await _connect(database) as session:
+        shadow = ShadowTables(session, TopicNames(kafka.topic_prefix), keep=keep)
+        try:
+            async with shadow:
+                target = _ShadowTarget(shadow, session)
+                progress = ReplayProgress(plan.records_max)
+                batches = batches_of_log(reader, plan.ranges(), chosen)
+                await run_replay(batches, target, progress=progress, on_progress=on_progress)
+                # Of a part of a range nobody can say what else should be live.
+                ranges: dict[TopicPartition, OffsetRange] = plan.ranges() if chosen.is_everything else {}
+                target.result.diff = await shadow.diff(session, ranges)
+                target.result.kept = keep
+                return target.result
+        finally:
+            if session.is_closed and not keep:
+                await asyncio.shield(_drop(database, shadow.name))
+
+
+async def _drop(database: DatabaseSettings, name: str) -> None:
+    """Drop a shadow whose connection is gone: whoever interrupts a statement ends it."""
+
+    async def drop(session: Session) -> None:
+        await session.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+
+    try:
+        async with RenewedSession(database, LAST_WORD) as session:
+            await session.run(drop)
+    except ArcEvalError as error:
+        log.warning("shadow_left", schema=name, cause=type(error).__name__, drop="arc-eval-db replay shadows --drop")
 
 
 class _ShadowTarget:
@@ -188,7 +247,4 @@ class _ShadowTarget:
 
 
 async def _connect(database: DatabaseSettings) -> Session:
-    patient = database.model_copy(
-        update={"database_command_timeout_s": _PATIENT_S, "database_statement_timeout_ms": int(_PATIENT_S * 1000)}
-    )
-    return await Session.connect(patient, application_name=APPLICATION_NAME)
+    return await Session.connect(patient(database, _STATEMENT_S), application_name=APPLICATION_NAME)

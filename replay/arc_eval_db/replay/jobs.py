@@ -15,6 +15,7 @@ from arc_eval_db.database import Session
 from arc_eval_db.errors import ArcEvalError
 from arc_eval_db.replay.filters import EventFilter
 from arc_eval_db.replay.plan import ReplayPlan
+from arc_eval_db.replay.sessions import RenewedSession
 from arc_eval_db.schemas import ids
 from arc_eval_db.sql import queries
 from arc_eval_db.writer import OffsetRange, TopicPartition
@@ -93,87 +94,153 @@ class Job:
 
 
 class JobStore:
-    """The table `replay_jobs`, over one connection, which holds the lock on the job that it works on."""
+    """The table `replay_jobs`, over one connection."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._queries = queries("replay")
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether the connection is there, and with it the lock."""
-        return not self._session.is_closed
-
-    async def create(self, plan: JobPlan, by: str) -> UUID:
-        """Record a job that begins now, and take it."""
-        job_id = ids.uuid7()
-        await self._session.execute(
-            self._queries["insert_replay_job"], job_id, by, orjson.dumps(plan.to_json()).decode()
-        )
-        await self.take(job_id)
-        return job_id
-
-    async def take(self, job_id: UUID) -> None:
-        """Keep others from this job until the connection ends.
-
-        Raises:
-            JobError: another process is at work on it.
-        """
-        if not await self._session.fetch_value(self._queries["lock_replay_job"], str(job_id)):
-            raise JobError(f"another process is at work on the job {job_id}; stop that one first")
 
     async def read(self, job_id: UUID) -> Job:
         """
         Raises:
             JobError: there is none of this id.
         """
-        rows = await self._session.fetch(self._queries["read_replay_job"], job_id)
+        rows = await self._session.fetch(queries("replay")["read_replay_job"], job_id)
         if not rows:
             raise JobError(f"no job {job_id}; to see which there are: arc-eval-db replay jobs")
         return _job(rows[0])
 
     async def list(self, limit: int) -> list[Job]:
         """The newest jobs first."""
-        return [_job(row) for row in await self._session.fetch(self._queries["list_replay_jobs"], limit)]
+        return [_job(row) for row in await self._session.fetch(queries("replay")["list_replay_jobs"], limit)]
 
-    async def resume(self, job_id: UUID) -> Job:
-        """Take a job that is not done.
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is."""
+
+    positions: Mapping[TopicPartition, int]
+    counts: Mapping[str, Any]
+
+
+class HeldJob:
+    """A job that this process works on.
+
+    Who holds it stands in the job's row, and each batch is numbered there, in the transaction of the batch's rows. So
+    another process that has taken the job over keeps this one from writing anything more, and a batch whose commit was
+    not answered is seen to be there when it is written again. A lock on the connection says who is at work to those who
+    ask before; it is lost with the connection, and is no more than that.
+    """
+
+    def __init__(self, job_id: UUID, run: UUID, batches: int) -> None:
+        """Use `create` or `resume`."""
+        self.id = job_id
+        self._run = run
+        self._batches = batches
+        self._queries = queries("replay")
+
+    @classmethod
+    async def create(cls, session: RenewedSession, plan: JobPlan, by: str) -> Self:
+        """Record a job that begins now, and hold it."""
+        held = cls(ids.uuid7(), ids.uuid7(), 0)
+        progress = held._progress(0, Progress({}, {}))
+
+        async def insert(connection: Session) -> None:
+            plan_text = orjson.dumps(plan.to_json()).decode()
+            await connection.execute(held._queries["insert_replay_job"], held.id, by, plan_text, progress)
+            await held._lock(connection)
+
+        await session.run(insert)
+        session.on_connect(held._lock_if_free)
+        return held
+
+    @classmethod
+    async def resume(cls, session: RenewedSession, job_id: UUID) -> Self:
+        """Hold a job that is not done.
 
         Raises:
             JobError: there is none, it is done, or another process is at work on it.
         """
-        job = await self.read(job_id)
-        if job.status in (JobStatus.COMPLETED, JobStatus.CANCELLED):
-            raise JobError(f"the job {job_id} is {job.status}; to do it once more, start a new replay")
-        await self.take(job_id)
-        await self._session.execute(self._queries["resume_replay_job"], job_id)
-        return await self.read(job_id)
+        held = cls(job_id, ids.uuid7(), 0)
 
-    async def note(
-        self, session: Session, job_id: UUID, positions: Mapping[TopicPartition, int], counts: Mapping[str, Any]
-    ) -> None:
-        """Record how far a job is, in the transaction of `session` that wrote the rows up to there."""
-        progress = {"positions": [[*partition, offset] for partition, offset in positions.items()], "counts": counts}
-        await session.execute(self._queries["note_replay_progress"], job_id, orjson.dumps(progress).decode())
+        async def take(connection: Session) -> None:
+            job = await JobStore(connection).read(job_id)
+            if job.status in (JobStatus.COMPLETED, JobStatus.CANCELLED):
+                raise JobError(f"the job {job_id} is {job.status}; to do it once more, start a new replay")
+            await held._lock(connection)
+            held._batches = await connection.fetch_value(
+                held._queries["resume_replay_job"], job_id, orjson.dumps(str(held._run)).decode()
+            )
 
-    async def end(self, job_id: UUID, status: JobStatus, counts: Mapping[str, Any], error: str | None = None) -> None:
-        """Record what became of a job; one that is paused or failed can be resumed."""
-        await self._session.execute(
-            self._queries["end_replay_job"], job_id, status.value, orjson.dumps(dict(counts)).decode(), error
+        await session.run(take)
+        session.on_connect(held._lock_if_free)
+        return held
+
+    async def _lock(self, session: Session) -> None:
+        if not await session.fetch_value(self._queries["lock_replay_job"], str(self.id)):
+            raise JobError(f"another process is at work on the job {self.id}; stop that one first")
+
+    async def _lock_if_free(self, session: Session) -> None:
+        # The server may still hold it for the connection that was lost.
+        await session.fetch_value(self._queries["lock_replay_job"], str(self.id))
+
+    async def noted(self, session: Session) -> Progress | None:
+        """Whether the batch that comes next is committed already, and how far the job was with it.
+
+        The first thing in the batch's transaction. The row stays locked until its end, and an earlier attempt that the
+        server may still be at work on is waited for.
+
+        Raises:
+            JobError: another process has taken the job over.
+        """
+        text = await session.fetch_value(self._queries["lock_replay_progress"], self.id)
+        progress = orjson.loads(text) if text else {}
+        if progress.get("run") != str(self._run):
+            raise JobError(f"another process has taken over the job {self.id}, and goes on with it")
+        if progress["batches"] == self._batches:
+            return None
+        return _read_progress(progress)
+
+    async def note(self, session: Session, progress: Progress) -> None:
+        """Record how far the job is, in the transaction of `session` that wrote the rows up to there."""
+        await session.execute(
+            self._queries["note_replay_progress"], self.id, self._progress(self._batches + 1, progress)
         )
+
+    def advance(self) -> None:
+        """The batch is committed."""
+        self._batches += 1
+
+    async def end(
+        self, session: Session, status: JobStatus, counts: Mapping[str, Any], error: str | None = None
+    ) -> None:
+        """Record what became of the job, if nobody has taken it over; one that is paused or failed can be resumed."""
+        report = orjson.dumps(dict(counts)).decode()
+        await session.execute(self._queries["end_replay_job"], self.id, status.value, report, error, str(self._run))
+
+    def _progress(self, batches: int, progress: Progress) -> str:
+        positions = [[*partition, offset] for partition, offset in progress.positions.items()]
+        document = {"run": str(self._run), "batches": batches, "positions": positions, "counts": progress.counts}
+        return orjson.dumps(document).decode()
+
+
+def _read_progress(document: Mapping[str, Any]) -> Progress:
+    return Progress(
+        {TopicPartition(topic, partition): offset for topic, partition, offset in document["positions"]},
+        document["counts"],
+    )
 
 
 def _job(row: Mapping[str, Any]) -> Job:
-    progress = orjson.loads(row["progress"]) if row["progress"] else {"positions": [], "counts": {}}
+    progress = _read_progress(orjson.loads(row["progress"]) if row["progress"] else {"positions": [], "counts": {}})
     # Of a job that is not done, what was counted in the transaction of the rows is right, and nothing else.
     is_done = row["status"] == JobStatus.COMPLETED
-    counts = orjson.loads(row["report"]) if is_done and row["report"] else progress["counts"]
+    counts = orjson.loads(row["report"]) if is_done and row["report"] else progress.counts
     return Job(
         row["id"],
         row["requested_by"],
         JobPlan.from_json(orjson.loads(row["plan"])),
         JobStatus(row["status"]),
-        {TopicPartition(topic, partition): offset for topic, partition, offset in progress["positions"]},
+        progress.positions,
         counts,
         row["error"],
         row["created_at"],

@@ -6,13 +6,21 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
+import structlog
+
 from arc_eval_db.consumers.kafka import LogReader
 from arc_eval_db.consumers.lag import PartitionLag, measure_lag, oldest_unread_s
 from arc_eval_db.database import Session
 from arc_eval_db.errors import ArcEvalError
+from arc_eval_db.replay.sessions import RenewedSession
 
 # So often the lag is looked at while a replay runs; a batch of it takes less.
 _LOOK_INTERVAL_S = 0.5
+
+# So often whoever waits says so, also where nobody watches a terminal.
+_SAY_INTERVAL_S = 60.0
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("arc_eval_db.replay")
 
 
 class NobodyToYieldToError(ArcEvalError):
@@ -45,7 +53,7 @@ class LagGate:
     def __init__(
         self,
         reader: LogReader,
-        session: Session,
+        session: RenewedSession,
         group: str,
         topics: Sequence[str],
         lag_s_max: float,
@@ -75,14 +83,18 @@ class LagGate:
         if self._looked_at is not None and time.monotonic() - self._looked_at < _LOOK_INTERVAL_S:
             return
         began = time.monotonic()
-        while (lag_s := await self._lag_s()) > self._lag_s_max:
+        said_at = began
+        while (lag_s := await self._session.run(self._lag_s)) > self._lag_s_max:
             self._on_wait(lag_s)
+            if time.monotonic() - said_at >= _SAY_INTERVAL_S:
+                log.warning("waiting_for_group", group=self._group, lag_s=round(lag_s, 1), lag_s_max=self._lag_s_max)
+                said_at = time.monotonic()
             await asyncio.sleep(_LOOK_INTERVAL_S)
         self._looked_at = time.monotonic()
         self.waited_s += self._looked_at - began
 
-    async def _lag_s(self) -> float:
-        lags: list[PartitionLag] = await measure_lag(self._reader, self._session, self._group, self._topics)
+    async def _lag_s(self, session: Session) -> float:
+        lags: list[PartitionLag] = await measure_lag(self._reader, session, self._group, self._topics)
         if all(lag.next_offset is None for lag in lags):
             raise NobodyToYieldToError(
                 f"the group {self._group} has never consumed {', '.join(self._topics)}; name another with --group, "

@@ -25,6 +25,7 @@ CLIENT_ID = "arc-eval-db-replay"
 """By which a broker's log and quotas tell replays from the living."""
 
 _LINES_AT_A_TIME = 500
+_BYTES_AT_A_TIME = 4 * 2**20
 
 
 class RecordFileError(ArcEvalError):
@@ -94,12 +95,14 @@ def read_file(path: Path) -> Iterator[list[LogRecord]]:
     try:
         with open_records(path, "rb") as file:
             batch: list[LogRecord] = []
+            bytes_held = 0
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     batch.append(from_line(line, number))
-                if len(batch) == _LINES_AT_A_TIME:
+                    bytes_held += len(line)
+                if len(batch) == _LINES_AT_A_TIME or bytes_held >= _BYTES_AT_A_TIME:
                     yield batch
-                    batch = []
+                    batch, bytes_held = [], 0
             if batch:
                 yield batch
     except (OSError, EOFError) as error:

@@ -30,8 +30,8 @@ def to_line(record: LogRecord) -> bytes:
             "offset": record.offset,
             "timestamp": record.timestamp.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "timestamp_ms": record.timestamp_ms,
-            **_bytes("key", record.key),
-            "headers": [{"name": name, **_bytes("value", value)} for name, value in record.headers],
+            **_bytes("key", "key", record.key),
+            "headers": [{"name": name, **_bytes("value", "value", value)} for name, value in record.headers],
             **_value(record.value),
         }
     )
@@ -48,15 +48,15 @@ def from_line(line: bytes, number: int) -> LogRecord:
     """
     try:
         document = orjson.loads(line)
-        headers = tuple((each["name"], _read_bytes("value", each)) for each in document["headers"])
+        headers = tuple((each["name"], _read_bytes("value", "value", each)) for each in document["headers"])
         value = orjson.dumps(document["value"]) if document.get("value") is not None else None
         return LogRecord(
             str(document["topic"]),
             int(document["partition"]),
             int(document["offset"]),
             int(document["timestamp_ms"]),
-            _read_bytes("key", document),
-            value if value is not None else _read_text("value", document),
+            _read_bytes("key", "key", document),
+            value if value is not None else _read_bytes("value", "value_text", document),
             headers,  # type: ignore[arg-type]  # Kafka allows headers without a value
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
@@ -88,36 +88,19 @@ def _value(value: bytes | None) -> dict[str, Any]:
                 return {"value": document}
         except orjson.JSONDecodeError:
             pass  # kept as text, below
-    return _text("value", value)
+    return {"value": None} if value is None else _bytes("value", "value_text", value)
 
 
-def _text(name: str, raw: bytes | None) -> dict[str, Any]:
-    """Bytes that are no JSON."""
-    if raw is None:
-        return {name: None}
-    try:
-        return {f"{name}_text": raw.decode()}
-    except UnicodeDecodeError:
-        return {f"{name}_base64": base64.b64encode(raw).decode()}
-
-
-def _read_text(name: str, document: Mapping[str, Any]) -> bytes | None:
-    if f"{name}_base64" in document:
-        return base64.b64decode(document[f"{name}_base64"], validate=True)
-    text = document.get(f"{name}_text")
-    return None if text is None else str(text).encode()
-
-
-def _bytes(name: str, raw: bytes | None) -> dict[str, Any]:
+def _bytes(name: str, text_name: str, raw: bytes | None) -> dict[str, Any]:
     """Bytes that are text most of the time."""
     try:
-        return {name: None if raw is None else raw.decode()}
+        return {text_name: None if raw is None else raw.decode()}
     except UnicodeDecodeError:
         return {f"{name}_base64": base64.b64encode(raw or b"").decode()}
 
 
-def _read_bytes(name: str, document: Mapping[str, Any]) -> bytes | None:
+def _read_bytes(name: str, text_name: str, document: Mapping[str, Any]) -> bytes | None:
     if f"{name}_base64" in document:
         return base64.b64decode(document[f"{name}_base64"], validate=True)
-    text = document[name]
+    text = document.get(text_name)
     return None if text is None else str(text).encode()

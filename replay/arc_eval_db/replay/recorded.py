@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from arc_eval_db.consumers.dead_letter_limit import DeadLetterLimit
 from arc_eval_db.consumers.handler import ExecutionEventHandler
 from arc_eval_db.consumers.kafka import LogReader, LogWriter
 from arc_eval_db.consumers.settings import ConsumerSettings
-from arc_eval_db.database import DatabaseSettings, Session
+from arc_eval_db.database import DatabaseSettings
 from arc_eval_db.errors import ArcEvalError
+from arc_eval_db.migrations import require_current_schema
 from arc_eval_db.replay.aggregates import AfterBackfill, settle
 from arc_eval_db.replay.backfill import Backfill, BackfillReport
 from arc_eval_db.replay.filters import EventFilter
-from arc_eval_db.replay.jobs import Job, JobPlan, JobStatus, JobStore
+from arc_eval_db.replay.jobs import HeldJob, Job, JobError, JobPlan, JobStatus, JobStore, Progress
 from arc_eval_db.replay.pacing import LagGate, Rate
-from arc_eval_db.replay.plan import ReplayPlan
+from arc_eval_db.replay.plan import PlanError, ReplayPlan
 from arc_eval_db.replay.reading import CLIENT_ID, open_log
 from arc_eval_db.replay.runner import BATCH_RECORDS_MAX, Pace, ReplayBatch, ReplayProgress, batches_of_log, run_replay
-from arc_eval_db.replay.targets import APPLICATION_NAME, DatabaseTarget, TopicTarget
+from arc_eval_db.replay.sessions import LAST_WORD, RenewedSession, patient
+from arc_eval_db.replay.targets import DatabaseTarget, TopicTarget
+from arc_eval_db.retries import RetryPolicy
 from arc_eval_db.schemas.topics import TopicNames
 from arc_eval_db.settings import KafkaSettings
+from arc_eval_db.writer import OffsetRange, TopicPartition
 
-# A refresh of a month, and a look at a large table, take longer than a worker's statement may.
-_PATIENT_S = 3600.0
+log: structlog.stdlib.BoundLogger = structlog.get_logger("arc_eval_db.replay")
+
+# A refresh of a month takes longer than a worker's statement may.
+_STATEMENT_S = 3600.0
+_REFRESHING = RetryPolicy(attempts_max=10, deadline_s=4 * _STATEMENT_S, backoff_s_min=1.0, backoff_s_max=60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,8 @@ class ReplayOptions:
     lag_s_max: float | None = None
     """Wait while `group` is further behind than this, if given."""
     group: str = "arc-eval-db"
+    allow_truncated: bool = False
+    """Read what is left where retention takes some of it in the meantime."""
     on_job: Callable[[UUID], None] = lambda _: None
     """Called with the job's id as soon as it is recorded."""
     on_progress: Callable[[ReplayProgress], None] = lambda _: None
@@ -101,26 +112,32 @@ async def replay_into_database(
 
     Raises:
         JobError: there is no such job, it is done, or another process is at work on it.
+        PlanError: retention has taken some of what was planned.
         NobodyToYieldToError: the group to yield to has never consumed.
         DeadLetterLimitError: too many records would become dead letters.
         RetryableError: Kafka or the database was away for too long. Resume the job.
         FatalError: the schema does not fit, or a right is missing.
     """
+    handler, limit = _handling(kafka)
     async with AsyncExitStack() as stack:
+        session = await _session(stack, database)
+        await require_current_schema(await session.connected())
         if options.dry_run:
-            job, jobs = None, None
-            plan_left, chosen = plan.ranges(), chosen or EventFilter()
+            job, held, left, chosen = None, None, plan.ranges(), chosen or EventFilter()
+            backfill = Backfill(handler, limit, dry_run=True)
         else:
-            job, jobs = await _job(stack, database, JobPlan("database", plan, chosen or EventFilter()), options, resume)
-            plan_left, chosen = job.left(), job.plan.filter
-        backfill = _backfill(kafka, options, job, jobs)
-        async with _recorded(job, jobs, database, lambda: backfill.report.to_json()):  # noqa: PLW0108 - it is another one by then
+            wanted = JobPlan("database", plan, chosen or EventFilter())
+            job, held = await _job(session, wanted, options, resume)
+            left, chosen = job.left(), job.plan.filter
+            done = BackfillReport.from_json(job.counts)
+            backfill = Backfill(handler, limit, job=held, report=done, positions=job.positions)
+        async with _recorded(held, session, lambda: backfill.report.to_json()):  # noqa: PLW0108 - it is another one by then
             reader = await stack.enter_async_context(open_log(kafka))
-            target = await stack.enter_async_context(DatabaseTarget(database, backfill))
+            left = await _still_there(reader, left, allow_truncated=options.allow_truncated)
             paces, gate = await _paces(stack, kafka, database, options)
-            batches = batches_of_log(reader, plan_left, chosen, options.batch_records_max)
-            await _run(batches, target, plan_left, options, paces)
-            after = await _settle(database, backfill, options)
+            batches = batches_of_log(reader, left, chosen, options.batch_records_max)
+            await _run(batches, DatabaseTarget(session, backfill), left, options, paces)
+            after = await _settle(stack, database, backfill, options)
         return BackfillResult(
             backfill.report, job.id if job else None, after, gate.waited_s if gate is not None else 0.0
         )
@@ -136,11 +153,14 @@ async def replay_file_into_database(
 
     Nothing is recorded: repeating it does no harm.
     """
-    backfill = _backfill(kafka, options, None, None)
-    paces = options.paces()
-    async with DatabaseTarget(database, backfill) as target:
+    backfill = Backfill(*_handling(kafka), dry_run=options.dry_run)
+    async with AsyncExitStack() as stack:
+        session = await _session(stack, database)
+        await require_current_schema(await session.connected())
+        target = DatabaseTarget(session, backfill)
+        paces = options.paces()
         await run_replay(batches, target, progress=ReplayProgress(0), on_progress=options.on_progress, paces=paces)
-    return BackfillResult(backfill.report, after=await _settle(database, backfill, options))
+        return BackfillResult(backfill.report, after=await _settle(stack, database, backfill, options))
 
 
 async def replay_into_topic(
@@ -161,20 +181,19 @@ async def replay_into_topic(
     if resume is None:
         _check_target_topic(kafka, topic, plan)
     async with AsyncExitStack() as stack:
+        session = await _session(stack, database)
         wanted = JobPlan("topic", plan, chosen or EventFilter(), topic)
-        job, jobs = await _job(stack, database, wanted, options, resume)
+        job, held = await _job(session, wanted, options, resume)
         topic = job.plan.topic or topic
         counts: dict[str, Any] = dict(job.counts)
-        async with _recorded(job, jobs, database, lambda: counts):
+        async with _recorded(held, session, lambda: counts):
             reader: LogReader = await stack.enter_async_context(open_log(kafka))
+            left = await _still_there(reader, job.left(), allow_truncated=options.allow_truncated)
             writer = await stack.enter_async_context(LogWriter(kafka, topic, client_id=CLIENT_ID))
-            session = await stack.enter_async_context(
-                await Session.connect(database, application_name=APPLICATION_NAME)
-            )
-            target = TopicTarget(writer, session, jobs, job)
+            target = TopicTarget(writer, session, held, Progress(job.positions, job.counts))
             paces, _ = await _paces(stack, kafka, database, options)
-            batches = batches_of_log(reader, job.left(), job.plan.filter, options.batch_records_max)
-            await _run(batches, target, job.left(), options, paces)
+            batches = batches_of_log(reader, left, job.plan.filter, options.batch_records_max)
+            await _run(batches, target, left, options, paces)
             counts["appended"] = target.appended
         return target.appended, job.id
 
@@ -189,66 +208,85 @@ def _check_target_topic(kafka: KafkaSettings, topic: str, plan: ReplayPlan) -> N
         )
 
 
-def _backfill(kafka: KafkaSettings, options: ReplayOptions, job: Job | None, jobs: JobStore | None) -> Backfill:
+def _handling(kafka: KafkaSettings) -> tuple[ExecutionEventHandler, DeadLetterLimit]:
     limits = ConsumerSettings.load()
-    return Backfill(
+    return (
         ExecutionEventHandler(TopicNames(kafka.topic_prefix)),
         DeadLetterLimit(limits.dead_letter_share_max, limits.dead_letter_window_records),
-        jobs=jobs,
-        job_id=job.id if job else None,
-        report=BackfillReport.from_json(job.counts) if job else None,
-        positions=job.positions if job else None,
-        dry_run=options.dry_run,
     )
 
 
+async def _session(stack: AsyncExitStack, database: DatabaseSettings) -> RenewedSession:
+    return await stack.enter_async_context(RenewedSession(database))
+
+
 async def _job(
-    stack: AsyncExitStack, database: DatabaseSettings, plan: JobPlan, options: ReplayOptions, resume: UUID | None
-) -> tuple[Job, JobStore]:
-    session = await stack.enter_async_context(await Session.connect(database, application_name=APPLICATION_NAME))
-    jobs = JobStore(session)
-    job_id = resume or await jobs.create(plan, options.by)
-    job = await jobs.resume(job_id) if resume else await jobs.read(job_id)
-    if resume and job.plan.target != plan.target:
-        raise ArcEvalError(f"the job {job_id} is a replay to {job.plan.target}")
+    session: RenewedSession, plan: JobPlan, options: ReplayOptions, resume: UUID | None
+) -> tuple[Job, HeldJob]:
+    if resume is None:
+        held = await HeldJob.create(session, plan, options.by)
+    else:
+        target = (await session.run(lambda connection: JobStore(connection).read(resume))).plan.target
+        if target != plan.target:
+            raise JobError(f"the job {resume} is a replay to {target}; to go on with it: arc-eval-db replay resume")
+        held = await HeldJob.resume(session, resume)
+    job = await session.run(lambda connection: JobStore(connection).read(held.id))
     options.on_job(job.id)
-    return job, jobs
+    return job, held
 
 
 @asynccontextmanager
 async def _recorded(
-    job: Job | None, jobs: JobStore | None, database: DatabaseSettings, counts: Callable[[], dict[str, Any]]
+    held: HeldJob | None, session: RenewedSession, counts: Callable[[], dict[str, Any]]
 ) -> AsyncIterator[None]:
     """Write down what became of a job: done, interrupted by a person, or failed."""
-    if job is None or jobs is None:
+    if held is None:
         yield
         return
+
+    async def end(status: JobStatus, patience: RetryPolicy, error: str | None = None) -> None:
+        await session.run(lambda connection: held.end(connection, status, counts(), error), patience)
+
+    async def end_early(status: JobStatus, error: str | None = None) -> None:
+        """The error that ended the replay is the one to be raised."""
+        try:
+            await asyncio.shield(end(status, LAST_WORD, error))
+        except ArcEvalError as cause:
+            log.warning("job_end_not_recorded", job_id=str(held.id), status=status.value, cause=type(cause).__name__)
+
     try:
         yield
     except asyncio.CancelledError:
-        await asyncio.shield(_end(jobs, job.id, database, JobStatus.PAUSED, counts()))
+        await end_early(JobStatus.PAUSED)
         raise
     except BaseException as error:
         # What an error of ours says holds no secret; another's may.
-        said = str(error) if isinstance(error, ArcEvalError) else type(error).__name__
-        await asyncio.shield(_end(jobs, job.id, database, JobStatus.FAILED, counts(), said))
+        await end_early(JobStatus.FAILED, str(error) if isinstance(error, ArcEvalError) else type(error).__name__)
         raise
-    await _end(jobs, job.id, database, JobStatus.COMPLETED, counts())
+    await end(JobStatus.COMPLETED, session.patience)
 
 
-async def _end(
-    jobs: JobStore,
-    job_id: UUID,
-    database: DatabaseSettings,
-    status: JobStatus,
-    counts: dict[str, Any],
-    error: str | None = None,
-) -> None:
-    if not jobs.is_connected:
-        async with await Session.connect(database, application_name=APPLICATION_NAME) as session:
-            await JobStore(session).end(job_id, status, counts, error)
-        return
-    await jobs.end(job_id, status, counts, error)
+async def _still_there(
+    reader: LogReader, left: Mapping[TopicPartition, OffsetRange], *, allow_truncated: bool
+) -> dict[TopicPartition, OffsetRange]:
+    """What is left to read, without what retention has taken since it was planned.
+
+    Raises:
+        PlanError: it has taken some, and that is not allowed.
+    """
+    bounds = await reader.bounds(list(left))
+    found = {}
+    for partition, offsets in left.items():
+        first = min(max(offsets.first, bounds[partition].start), offsets.end)
+        if (gone := first - offsets.first) and not allow_truncated:
+            raise PlanError(
+                f"{partition} begins at {bounds[partition].start}: {gone:,} offsets that were planned are gone "
+                "(retention). To go on with what is left, add --allow-truncated"
+            )
+        if gone:
+            log.warning("truncated_log", partition=str(partition), planned=offsets.first, begins=first, offsets=gone)
+        found[partition] = OffsetRange(first, offsets.end)
+    return found
 
 
 async def _paces(
@@ -259,7 +297,7 @@ async def _paces(
     if options.lag_s_max is not None:
         gate = LagGate(
             await stack.enter_async_context(LogReader(kafka, client_id=f"{CLIENT_ID}-lag")),
-            await stack.enter_async_context(await Session.connect(database, application_name=APPLICATION_NAME)),
+            await _session(stack, database),
             options.group,
             TopicNames(kafka.topic_prefix).all,
             options.lag_s_max,
@@ -277,12 +315,13 @@ async def _run(
     await run_replay(batches, target, progress=progress, on_progress=options.on_progress, paces=paces)
 
 
-async def _settle(database: DatabaseSettings, backfill: Backfill, options: ReplayOptions) -> AfterBackfill:
+async def _settle(
+    stack: AsyncExitStack, database: DatabaseSettings, backfill: Backfill, options: ReplayOptions
+) -> AfterBackfill:
     if options.dry_run:
         return AfterBackfill()
-    patient = database.model_copy(
-        update={"database_command_timeout_s": _PATIENT_S, "database_statement_timeout_ms": int(_PATIENT_S * 1000)}
-    )
     report = backfill.report
-    async with await Session.connect(patient, application_name=APPLICATION_NAME) as session:
-        return await settle(session, report.tables, report.first_time, report.last_time)
+    session = await _session(stack, patient(database, _STATEMENT_S))
+    return await session.run(
+        lambda connection: settle(connection, report.tables, report.first_time, report.last_time), _REFRESHING
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,6 +16,9 @@ from arc_eval_db.writer import OffsetRange, TopicPartition
 BATCH_RECORDS_MAX = 10_000
 """Of one batch, where nothing asks for fewer."""
 
+BATCH_BYTES_MAX = 32 * 2**20
+"""Of one batch, and one fetch more. Three batches are held at a time, and some copies of what is in one."""
+
 
 @dataclass(slots=True)
 class ReplayBatch:
@@ -26,6 +29,28 @@ class ReplayBatch:
     """How many were read for it, those included that are not meant."""
     positions: dict[TopicPartition, int] = field(default_factory=dict)
     """The next offset of each partition that was read."""
+    bytes_read: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it holds as many bytes as it may."""
+        return self.bytes_read >= BATCH_BYTES_MAX
+
+    def add(self, found: Sequence[LogRecord], chosen: EventFilter) -> None:
+        """Add those of the records that are meant."""
+        self.records += chosen.select(found)
+        self.read += len(found)
+        self.bytes_read += sum(record.size_bytes for record in found)
+
+    def halves(self) -> tuple[ReplayBatch, ReplayBatch]:
+        """The same in two; the first one's positions are those at which the second one begins."""
+        middle = len(self.records) // 2
+        first, second = self.records[:middle], self.records[middle:]
+        positions = dict(self.positions)
+        for record in reversed(second):
+            if record.topic_partition in positions:
+                positions[record.topic_partition] = record.offset
+        return ReplayBatch(first, 0, positions), ReplayBatch(second, self.read, self.positions)
 
 
 class ReplayTarget(Protocol):
@@ -118,10 +143,9 @@ async def batches_of_log(
     """The records of the ranges that are meant, in batches; each partition's in their order."""
     batch = ReplayBatch([], 0)
     async for records in reader.read(ranges, records_max):
-        batch.records += chosen.select(records)
-        batch.read += len(records)
+        batch.add(records, chosen)
         batch.positions[records[-1].topic_partition] = records[-1].offset + 1
-        if batch.read >= records_max:
+        if batch.read >= records_max or batch.is_full:
             yield batch
             batch = ReplayBatch([], 0)
     # Offsets at a range's end may hold no record: the range is done all the same.
@@ -135,9 +159,8 @@ async def batches_of_file(
     """The records of a file that are meant, in batches."""
     batch = ReplayBatch([], 0)
     for records in found:
-        batch.records += chosen.select(records)
-        batch.read += len(records)
-        if batch.read >= records_max:
+        batch.add(records, chosen)
+        if batch.read >= records_max or batch.is_full:
             yield batch
             batch = ReplayBatch([], 0)
             await asyncio.sleep(0)

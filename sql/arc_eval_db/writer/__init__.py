@@ -14,7 +14,7 @@ from arc_eval_db.writer.offsets import (
     StoredPosition,
     TopicPartition,
 )
-from arc_eval_db.writer.repeated_ids import RepeatedIds
+from arc_eval_db.writer.repeated_ids import LatestIds, RepeatedIds
 from arc_eval_db.writer.row_batch import Place, RowBatch
 from arc_eval_db.writer.rows import TABLE_OF_TYPE, EventRow, LoggedEvent, event_row, plain_row
 
@@ -28,6 +28,7 @@ __all__ = [
     "FencedError",
     "GapReason",
     "KnownParents",
+    "LatestIds",
     "LoggedEvent",
     "OffsetRange",
     "OffsetStore",

@@ -26,6 +26,10 @@ class UnreadableRecordError(FatalError):
     """The Kafka client cannot take a record apart, nor any other of the same batch of its producer."""
 
 
+class RecordTooLargeError(FatalError):
+    """A topic takes no record of this size."""
+
+
 class MissingTopicsError(FatalError):
     """Topics are missing; run `arc-eval-db topics create`."""
 

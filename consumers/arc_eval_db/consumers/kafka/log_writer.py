@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Self
 
 import aiokafka
+from aiokafka.errors import MessageSizeTooLargeError
 
-from arc_eval_db.consumers.kafka.errors import KafkaUnavailableError, translated_errors
+from arc_eval_db.consumers.kafka.errors import KafkaUnavailableError, RecordTooLargeError, translated_errors
 from arc_eval_db.consumers.records import LogRecord
 from arc_eval_db.schemas.topics import RECORD_BYTES_MAX
 from arc_eval_db.settings import KafkaSettings
 
 _STOP_TIMEOUT_S = 5.0
 _BATCH_BYTES_MAX = 131_072
+
+# What a mark adds to a record that is as large as one may be.
+_MARK_BYTES_MAX = 4_096
 
 
 class LogWriter:
@@ -29,7 +33,7 @@ class LogWriter:
             client_id=client_id,
             acks="all",
             enable_idempotence=True,
-            max_request_size=RECORD_BYTES_MAX,
+            max_request_size=RECORD_BYTES_MAX + _MARK_BYTES_MAX,
             max_batch_size=_BATCH_BYTES_MAX,
         )
 
@@ -53,16 +57,39 @@ class LogWriter:
 
         Raises:
             KafkaUnavailableError: not all of them are known to be there. Appending them again may append some twice.
+            RecordTooLargeError: the topic does not take one of them.
         """
         with translated_errors("appending records"):
             async with asyncio.timeout(4 * self._timeout_s):
-                sent = [
-                    await self._producer.send(
-                        self._topic, record.value, key=record.key, headers=[*record.headers, mark]
-                    )
-                    for record, mark in zip(records, marks, strict=True)
-                ]
-                await asyncio.gather(*sent)
+                sent = []
+                for record, mark in zip(records, marks, strict=True):
+                    with self._naming(record):
+                        sent.append(await self._send(record, [*record.headers, mark]))
+                for record, acknowledged in zip(records, sent, strict=True):
+                    with self._naming(record):
+                        await acknowledged
+
+    async def _send(self, record: LogRecord, headers: list[tuple[str, bytes]]) -> asyncio.Future[object]:
+        if record.key is not None or record.value is not None:
+            sending = self._producer.send(self._topic, record.value, key=record.key, headers=headers)
+        else:
+            # aiokafka's `send` takes no record that has neither; its batches do.
+            batch = self._producer.create_batch()
+            batch.append(timestamp=None, key=None, value=None, headers=headers)
+            batch.close()
+            sending = self._producer.send_batch(batch, self._topic, partition=0)
+        acknowledged: asyncio.Future[object] = await sending
+        return acknowledged
+
+    @contextlib.contextmanager
+    def _naming(self, record: LogRecord) -> Iterator[None]:
+        try:
+            yield
+        except MessageSizeTooLargeError as error:
+            raise RecordTooLargeError(
+                f"the topic {self._topic} does not take {record.topic_partition}@{record.offset}, or another of its"
+                f" batch: {record.size_bytes:,} bytes are too many; raise its max.message.bytes"
+            ) from error
 
     async def _stop(self) -> None:
         """aiokafka would first wait for ever for what is not acknowledged."""
