@@ -33,6 +33,7 @@ from arc_eval_db.schemas.topics import TopicNames
 from benchmarks.report import print_rows, where, write_json
 from fault.processes import ChildProcess
 from fault.servers import PARTITIONS, MeasuredServers, measured_servers
+from support.conditions import eventually
 from support.databases import connect
 from support.tables import EVENT_TABLES
 
@@ -99,7 +100,7 @@ async def measure(servers: MeasuredServers, options: argparse.Namespace) -> dict
             "producer", servers.directory, "fault.soak_producer", *rate, settings=settings
         )
         try:
-            await servers.caught_up(GROUP, 60)
+            await eventually(lambda: _is_consumed(session, before), "the worker is at work", timeout_s=60)
             alone = await _looked_at(servers, asyncio.sleep(QUIET_S))
             began = time.monotonic()
             replaying = _replay(servers, options)
@@ -116,6 +117,10 @@ async def measure(servers: MeasuredServers, options: argparse.Namespace) -> dict
             "lag_alone_s": alone[0],
             "lag_beside_s": beside[0],
         }
+
+
+async def _is_consumed(session: Session, since: datetime) -> bool:
+    return bool(await session.fetch_value("SELECT count(*) FROM tool_usage WHERE time >= $1", since))
 
 
 async def _looked_at(servers: MeasuredServers, work: Any) -> tuple[Lags, Any]:
