@@ -37,8 +37,10 @@ class LogRecord(NamedTuple):
     @property
     def size_bytes(self) -> int:
         """Of key, value and headers."""
-        headers = sum(len(name) + len(value or b"") for name, value in self.headers)
-        return len(self.key or b"") + len(self.value or b"") + headers
+        size = len(self.key or b"") + len(self.value or b"")
+        for name, value in self.headers:
+            size += len(name) + len(value or b"")
+        return size
 
 
 class NativeRecord(Protocol):

@@ -24,7 +24,7 @@ class ConsumerSettings(BaseSettings):
     """A stable name of this worker (such as its pod's) lets it restart without moving partitions between the others."""
     batch_records_max: int = Field(default=10_000, ge=1, le=100_000)
     """Records in one transaction at the most. Below 2,000, transactions cost more than rows."""
-    fetch_wait_ms: int = Field(default=25, ge=0, le=500)
+    fetch_wait_ms: int = Field(default=50, ge=0, le=500)
     """How long a broker may collect records before it answers a fetch: more of it costs time from emit to row, less of
     it costs CPU while events trickle in. 0: it answers with the first record. A consumer that is behind never waits."""
     partition_fetch_bytes_max: int = Field(default=2_097_152, ge=1_048_576)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 
 from arc_eval_db.consumers.dead_letter_limit import DeadLetterLimit
 from arc_eval_db.consumers.handler import ExecutionEventHandler, HandledBatch
-from arc_eval_db.consumers.records import LogRecord
+from arc_eval_db.consumers.records import LogRecord, PartitionRecords
 from arc_eval_db.consumers.sink import CONSUMER_VERSION
 from arc_eval_db.database import Session
 from arc_eval_db.errors import ArcEvalError, RetryableError
@@ -126,6 +126,10 @@ class Backfill:
     def handle(self, records: Sequence[LogRecord]) -> HandledBatch:
         """Validate records."""
         return self._handler.handle(records)
+
+    def add(self, batch: HandledBatch, source: PartitionRecords, first: int, end: int) -> None:
+        """Validate a slice of a partition's records into a batch."""
+        self._handler.add(batch, source, first, end)
 
     async def write(self, session: Session, batch: HandledBatch, positions: Mapping[TopicPartition, int]) -> None:
         """Write a batch and commit it, or take it back in a dry run.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +25,15 @@ from arc_eval_db.replay.jobs import HeldJob, Job, JobError, JobPlan, JobStatus, 
 from arc_eval_db.replay.pacing import LagGate, Rate
 from arc_eval_db.replay.plan import PlanError, ReplayPlan
 from arc_eval_db.replay.reading import CLIENT_ID, open_log
-from arc_eval_db.replay.runner import BATCH_RECORDS_MAX, Pace, ReplayBatch, ReplayProgress, batches_of_log, run_replay
+from arc_eval_db.replay.runner import (
+    BATCH_RECORDS_MAX,
+    Pace,
+    ReplayBatch,
+    ReplayProgress,
+    ReplayTarget,
+    batches_of_log,
+    run_replay,
+)
 from arc_eval_db.replay.sessions import LAST_WORD, RenewedSession, patient
 from arc_eval_db.replay.targets import DatabaseTarget, TopicTarget
 from arc_eval_db.retries import RetryPolicy
@@ -136,7 +144,8 @@ async def replay_into_database(
             left = await _still_there(reader, left, allow_truncated=options.allow_truncated)
             paces, gate = await _paces(stack, kafka, database, options)
             batches = batches_of_log(reader, left, chosen, options.batch_records_max)
-            await _run(batches, DatabaseTarget(session, backfill), left, options, paces)
+            target = DatabaseTarget(session, backfill)
+            await _run(batches, target, left, options, paces, target.prepare)
             after = await _settle(stack, database, backfill, options)
         return BackfillResult(
             backfill.report, job.id if job else None, after, gate.waited_s if gate is not None else 0.0
@@ -159,7 +168,14 @@ async def replay_file_into_database(
         await require_current_schema(await session.connected())
         target = DatabaseTarget(session, backfill)
         paces = options.paces()
-        await run_replay(batches, target, progress=ReplayProgress(0), on_progress=options.on_progress, paces=paces)
+        await run_replay(
+            batches,
+            target,
+            progress=ReplayProgress(0),
+            on_progress=options.on_progress,
+            paces=paces,
+            prepare=target.prepare,
+        )
         return BackfillResult(backfill.report, after=await _settle(stack, database, backfill, options))
 
 
@@ -309,10 +325,15 @@ async def _paces(
 
 
 async def _run(
-    batches: AsyncIterator[ReplayBatch], target: Any, left: Any, options: ReplayOptions, paces: list[Pace]
+    batches: AsyncIterator[ReplayBatch],
+    target: ReplayTarget,
+    left: Mapping[TopicPartition, OffsetRange],
+    options: ReplayOptions,
+    paces: list[Pace],
+    prepare: Callable[[ReplayBatch], Awaitable[None]] | None = None,
 ) -> None:
     progress = ReplayProgress(sum(offsets.end - offsets.first for offsets in left.values()))
-    await run_replay(batches, target, progress=progress, on_progress=options.on_progress, paces=paces)
+    await run_replay(batches, target, progress=progress, on_progress=options.on_progress, paces=paces, prepare=prepare)
 
 
 async def _settle(

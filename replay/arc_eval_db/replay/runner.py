@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from arc_eval_db.consumers.handler import HandledBatch
 from arc_eval_db.consumers.kafka import LogReader
 from arc_eval_db.consumers.records import LogRecord
 from arc_eval_db.replay.filters import EventFilter
@@ -30,6 +31,8 @@ class ReplayBatch:
     positions: dict[TopicPartition, int] = field(default_factory=dict)
     """The next offset of each partition that was read."""
     bytes_read: int = 0
+    handled: HandledBatch | None = None
+    """What became of the records, where that was found out beforehand."""
 
     @property
     def is_full(self) -> bool:
@@ -102,10 +105,14 @@ async def run_replay(
     progress: ReplayProgress,
     on_progress: Callable[[ReplayProgress], None] = lambda _: None,
     paces: Iterable[Pace] = (),
+    prepare: Callable[[ReplayBatch], Awaitable[None]] | None = None,
 ) -> None:
     """Hand every batch to the target, and say how far it is after each.
 
-    The next batch is read while the target is at work on one; no more than that one is held.
+    The next batch is read while the target is at work on one, and one more is prepared.
+
+    Args:
+        prepare: called with each batch, while the target is at work on one before it.
 
     Raises:
         Exception: whatever reading or the target raises. What was done before stays.
@@ -114,6 +121,8 @@ async def run_replay(
 
     async def read() -> None:
         async for batch in batches:
+            if prepare is not None:
+                await prepare(batch)
             await waiting.put(batch)
         await waiting.put(None)
 
