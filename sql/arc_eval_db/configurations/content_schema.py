@@ -81,6 +81,11 @@ def check_content(configuration: str, schema: str | None, content: Mapping[str, 
         ]
     except RecursionError as error:
         raise ContentSchemaError(f"the schema of {configuration} leads back to itself without end") from error
+    except Unresolvable as error:
+        raise ContentSchemaError(
+            f"the schema of {configuration} refers to what is not in it, and others are never fetched; "
+            f"set another: arc-eval-db config schema set {configuration} FILE"
+        ) from error
     if problems:
         more = len(problems) - PROBLEMS_MAX
         named = problems[:PROBLEMS_MAX] + ([f"and {more} more"] if more > 0 else [])

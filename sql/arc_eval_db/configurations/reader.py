@@ -43,16 +43,18 @@ class ConfigurationReader:
         retries: RetryPolicy | None = None,
         metrics: ClientMetrics | None = None,
         on_operation: OnOperation | None = None,
+        is_quiet: bool = False,
     ) -> None:
         """
         Args:
+            is_quiet: log nothing, where the caller tells people of errors itself.
             settings, application_name, retries, metrics, on_operation: as `ArcEvalDBClient` takes them; the operations'
                 names begin with `configuration_`.
         """
         self.metrics = ClientMetrics() if metrics is None else metrics
         self._settings = settings
         self._application_name = application_name
-        self._operations = Operations(retries or RetryPolicy(), self.metrics, on_operation)
+        self._operations = Operations(retries or RetryPolicy(), self.metrics, on_operation, is_quiet=is_quiet)
 
     async def open(self) -> None:
         """Open the pool; nothing happens where it is open already.
