@@ -79,8 +79,8 @@ def test_push(run: Command, agent: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("model: m1\n", '<stdin> has no text under "name"; say which configuration it is: --name NAME'),
-        ("name: 5\n", '<stdin> has no text under "name"'),
+        ("model: m1\n", '- has no text under "name"; say which configuration it is: --name NAME'),
+        ("name: 5\n", '- has no text under "name"'),
         ("name: careful\na: !!python/name:os.system x\n", "<stdin>:2:4: tags such as"),
         ("name: careful\na: [1, .nan]\n", "<stdin>:2:8: numbers must be finite"),
     ],
