@@ -186,7 +186,7 @@ def test_hostile_yaml_is_refused_while_it_is_read(
             seen += 1
             yield event
 
-    monkeypatch.setattr(yaml_text.yaml, "parse", counting)
+    monkeypatch.setattr(yaml, "parse", counting)
     raw = document.encode()
     tracemalloc.start()
     try:

@@ -242,7 +242,7 @@ async def test_two_batches_that_meet_two_names_do_not_deadlock(small: DatabaseSe
         both = [asyncio.create_task(write(one, first)), asyncio.create_task(write(other, second))]
 
         async def are_waiting() -> bool:
-            return await session.fetch_value("SELECT count(*) FROM pg_locks WHERE NOT granted") >= 2
+            return int(await session.fetch_value("SELECT count(*) FROM pg_locks WHERE NOT granted")) >= 2
 
         await eventually(are_waiting, "both wait")
         await holder.execute("COMMIT")
@@ -556,7 +556,8 @@ async def test_what_ran_in_a_deployment_on_tuesday(manager: ConfigurationManager
     first = (await manager.deployments(limit=1))[0]
     assert first.configuration_version_id == ids.configuration_version_id({"model": 1})
     assert len(await manager.deployments(before_id=first.id)) == 3
-    for wrong in ({"at": monday.replace(tzinfo=None)}, {"at": monday, "since": monday}):
+    moments: tuple[dict[str, Any], ...] = ({"at": monday.replace(tzinfo=None)}, {"at": monday, "since": monday})
+    for wrong in moments:
         with pytest.raises(ValueError, match="at"):
             await manager.deployments(**wrong)
 
