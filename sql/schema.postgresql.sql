@@ -1,5 +1,52 @@
 -- Made from the migrations by `make schema`; a test compares the two. Not to be edited.
 
+CREATE TABLE configuration_audit (
+    id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    configuration_id uuid NOT NULL,
+    time timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    actor text,
+    action text NOT NULL,
+    number integer,
+    label text,
+    details jsonb,
+    CONSTRAINT configuration_audit_configuration_id_fkey FOREIGN KEY (configuration_id) REFERENCES configurations(id),
+    CONSTRAINT configuration_audit_pkey PRIMARY KEY (id)
+);
+CREATE TABLE configuration_deployments (
+    id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    configuration_id uuid NOT NULL,
+    number integer NOT NULL,
+    deployment text NOT NULL,
+    environment text NOT NULL,
+    deployed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    deployed_by text NOT NULL,
+    undeployed_at timestamp with time zone,
+    undeployed_by text,
+    CONSTRAINT configuration_deployments_times_check CHECK ((deployed_at <= undeployed_at)),
+    CONSTRAINT configuration_deployments_number_fkey FOREIGN KEY (configuration_id, number) REFERENCES configuration_version_numbers(configuration_id, number),
+    CONSTRAINT configuration_deployments_pkey PRIMARY KEY (id)
+);
+CREATE TABLE configuration_labels (
+    configuration_id uuid NOT NULL,
+    label text NOT NULL,
+    number integer NOT NULL,
+    moved_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    moved_by text NOT NULL,
+    CONSTRAINT configuration_labels_number_fkey FOREIGN KEY (configuration_id, number) REFERENCES configuration_version_numbers(configuration_id, number),
+    CONSTRAINT configuration_labels_pkey PRIMARY KEY (configuration_id, label)
+);
+CREATE TABLE configuration_version_numbers (
+    configuration_id uuid NOT NULL,
+    number integer NOT NULL,
+    configuration_version_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    created_by text,
+    CONSTRAINT configuration_version_numbers_number_check CHECK ((number > 0)),
+    CONSTRAINT configuration_version_numbers_configuration_id_fkey FOREIGN KEY (configuration_id) REFERENCES configurations(id),
+    CONSTRAINT configuration_version_numbers_version_id_fkey FOREIGN KEY (configuration_version_id) REFERENCES configuration_versions(id),
+    CONSTRAINT configuration_version_numbers_pkey PRIMARY KEY (configuration_id, number),
+    CONSTRAINT configuration_version_numbers_version_key UNIQUE (configuration_id, configuration_version_id)
+);
 CREATE TABLE configuration_versions (
     id uuid NOT NULL,
     configuration_id uuid,
@@ -14,6 +61,10 @@ CREATE TABLE configurations (
     name text NOT NULL,
     description text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    revision bigint DEFAULT 1 NOT NULL,
+    content_schema jsonb,
+    archived_at timestamp with time zone,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT configurations_pkey PRIMARY KEY (id),
     CONSTRAINT configurations_name_key UNIQUE (name)
 );
@@ -248,7 +299,13 @@ CREATE TABLE tool_usage (
     log_partition integer,
     log_offset bigint
 );
+CREATE INDEX configuration_audit_configuration_id_idx ON configuration_audit USING btree (configuration_id, id DESC);
+CREATE INDEX configuration_deployments_configuration_id_idx ON configuration_deployments USING btree (configuration_id, deployed_at DESC);
+CREATE UNIQUE INDEX configuration_deployments_current_key ON configuration_deployments USING btree (deployment, environment, configuration_id, number) WHERE (undeployed_at IS NULL);
+CREATE INDEX configuration_deployments_deployment_idx ON configuration_deployments USING btree (deployment, deployed_at DESC);
+CREATE INDEX configuration_version_numbers_version_id_idx ON configuration_version_numbers USING btree (configuration_version_id);
 CREATE INDEX configuration_versions_configuration_id_idx ON configuration_versions USING btree (configuration_id);
+CREATE INDEX configuration_versions_content_hash_idx ON configuration_versions USING btree (content_hash text_pattern_ops);
 CREATE INDEX consumer_lag_samples_consumer_group_idx ON consumer_lag_samples USING btree (consumer_group, topic, partition, "time" DESC);
 CREATE INDEX consumer_lag_samples_time_idx ON consumer_lag_samples USING brin ("time");
 CREATE INDEX dead_letters_event_id_idx ON dead_letters USING btree (event_id);
@@ -703,10 +760,67 @@ CREATE OR REPLACE FUNCTION public.abandoned_after()
  LANGUAGE sql
  STABLE PARALLEL SAFE
 AS $function$ SELECT COALESCE(NULLIF(current_setting('arc_eval.abandoned_after', true), ''), '1 hour')::interval $function$;
+CREATE OR REPLACE FUNCTION public.number_configuration_version(configuration uuid, version uuid, actor text)
+ RETURNS integer
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+    known integer;
+BEGIN
+    SELECT number INTO known FROM configuration_version_numbers AS given
+    WHERE given.configuration_id = configuration AND given.configuration_version_id = version;
+    IF known IS NOT NULL THEN
+        RETURN known;
+    END IF;
+    PERFORM FROM configurations WHERE id = configuration FOR NO KEY UPDATE;
+    -- A statement of its own sees what was committed while the lock was waited for.
+    SELECT number INTO known FROM configuration_version_numbers AS given
+    WHERE given.configuration_id = configuration AND given.configuration_version_id = version;
+    IF known IS NOT NULL THEN
+        RETURN known;
+    END IF;
+    UPDATE configurations SET revision = revision + 1, updated_at = clock_timestamp() WHERE id = configuration;
+    INSERT INTO configuration_version_numbers (configuration_id, number, configuration_version_id, created_by)
+    SELECT configuration, COALESCE(max(given.number), 0) + 1, version, actor
+    FROM configuration_version_numbers AS given
+    WHERE given.configuration_id = configuration
+    RETURNING number INTO known;
+    INSERT INTO configuration_audit (configuration_id, actor, action, number)
+    VALUES (configuration, actor, 'version_added', known);
+    RETURN known;
+END
+$function$;
+CREATE OR REPLACE FUNCTION public.number_configuration_versions()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+    version record;
+BEGIN
+    FOR version IN
+        SELECT id, configuration_id FROM changed WHERE configuration_id IS NOT NULL ORDER BY configuration_id, id
+    LOOP
+        PERFORM number_configuration_version(version.configuration_id, version.id, NULL);
+    END LOOP;
+    RETURN NULL;
+END
+$function$;
+CREATE TRIGGER configuration_versions_number_inserted AFTER INSERT ON configuration_versions REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION number_configuration_versions();
+CREATE TRIGGER configuration_versions_number_updated AFTER UPDATE ON configuration_versions REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION number_configuration_versions();
 -- arc_eval_admin may SELECT on active_simulations
 -- arc_eval_reader may SELECT on active_simulations
+-- arc_eval_admin may INSERT, SELECT on configuration_audit
+-- arc_eval_reader may SELECT on configuration_audit
+-- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on configuration_deployments
+-- arc_eval_reader may SELECT on configuration_deployments
+-- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on configuration_labels
+-- arc_eval_reader may SELECT on configuration_labels
 -- arc_eval_admin may SELECT on configuration_names
 -- arc_eval_reader may SELECT on configuration_names
+-- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on configuration_version_numbers
+-- arc_eval_reader may SELECT on configuration_version_numbers
 -- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on configuration_versions
 -- arc_eval_reader may SELECT on configuration_versions
 -- arc_eval_writer may INSERT, SELECT on configuration_versions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -54,6 +55,11 @@ CLIENT_METRICS: tuple[MetricDefinition[ClientMetricName], ...] = (
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("arc_eval_db.client")
 
+# For who tells of errors in another way.
+_QUIET: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+    structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
+)
+
 T = TypeVar("T")
 
 
@@ -91,8 +97,20 @@ class Running:
 class Operations:
     """Runs the calls of one client."""
 
-    def __init__(self, retries: RetryPolicy, metrics: ClientMetrics, on_operation: OnOperation | None) -> None:
+    def __init__(
+        self,
+        retries: RetryPolicy,
+        metrics: ClientMetrics,
+        on_operation: OnOperation | None,
+        *,
+        is_quiet: bool = False,
+    ) -> None:
+        """
+        Args:
+            is_quiet: log nothing.
+        """
         self.metrics = metrics
+        self._log = _QUIET if is_quiet else log
         self._retries = retries
         self._on_operation = on_operation
         self._pool: SessionPool | None = None
@@ -166,7 +184,7 @@ class Operations:
         def note(error: RetryableError, number: int, pause_s: float) -> None:
             cause = type(error).__name__
             self.metrics.count("arc_eval_client_retries_total", operation=running.name, cause=cause)
-            log.warning(
+            self._log.warning(
                 "client_operation_retried",
                 operation=running.name,
                 attempt=number,
@@ -182,7 +200,7 @@ class Operations:
         self.metrics.count("arc_eval_client_operations_total", operation=operation.name, result=operation.result)
         self.metrics.observe("arc_eval_client_operation_seconds", seconds, operation=operation.name)
         if operation.result in ("failed", "refused"):
-            log.warning(
+            self._log.warning(
                 "client_operation_failed",
                 operation=operation.name,
                 result=operation.result,
@@ -196,7 +214,7 @@ class Operations:
             try:
                 self._on_operation(operation)
             except Exception as raised:  # noqa: BLE001 - a hook must not make a written record look unwritten
-                log.error("client_hook_failed", operation=operation.name, cause=type(raised).__name__)
+                self._log.error("client_hook_failed", operation=operation.name, cause=type(raised).__name__)
 
 
 def _result(error: BaseException | None) -> Literal["succeeded", "refused", "failed", "cancelled"]:

@@ -63,6 +63,15 @@ WHERE p.pronamespace = current_schema()::regnamespace
     AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = p.oid AND deptype = 'e')
 ORDER BY p.proname;
 
+-- name: triggers
+SELECT pg_get_triggerdef(t.oid, true) AS definition
+FROM pg_trigger AS t
+JOIN pg_class AS c ON c.oid = t.tgrelid
+WHERE c.relnamespace = current_schema()::regnamespace
+    AND NOT t.tgisinternal
+    AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = t.tgfoid AND deptype = 'e')
+ORDER BY c.relname, t.tgname;
+
 -- name: privileges
 -- What this project's roles may do with each table, view and column.
 SELECT

@@ -49,7 +49,7 @@ ALL_TABLES = (
 
 async def rows_of(session: Session) -> dict[str, list[str]]:
     """Every row as text, without what says when this database saw it."""
-    unlike = "'created_at' - 'dead_lettered_at' - 'id' - 'consumer_group' - 'log_timestamp'"
+    unlike = "'created_at' - 'updated_at' - 'dead_lettered_at' - 'id' - 'consumer_group' - 'log_timestamp'"
     statement = "SELECT (to_jsonb(t) - {unlike})::text AS text FROM {table} AS t ORDER BY 1"
     return {
         table: [row["text"] for row in await session.fetch(statement.format(unlike=unlike, table=table))]

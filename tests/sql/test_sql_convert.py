@@ -23,11 +23,16 @@ pytestmark = pytest.mark.database
 
 PARTITION = TopicPartition("t", 0)
 
+KEPT = (
+    *("executions", "log_gaps", "consumer_offsets", "dead_letters", "configurations", "configuration_versions"),
+    *("configuration_version_numbers", "configuration_labels", "configuration_deployments", "configuration_audit"),
+)
+
 
 async def rows(session: Session) -> dict[str, list[str]]:
     return {
         table: sorted(row["t"] for row in await session.fetch(f"SELECT to_jsonb(t)::text AS t FROM {table} AS t"))
-        for table in (*COLUMNS, "executions", "log_gaps", "consumer_offsets", "dead_letters")
+        for table in (*COLUMNS, *KEPT)
     }
 
 
@@ -53,6 +58,20 @@ async def set_aside_letters(session: Session) -> None:
     )
 
 
+async def configure(session: Session) -> None:
+    """A label, a deployment and a schema for the version that the events have brought."""
+    await session.execute("UPDATE configurations SET content_schema = '{}', revision = 7, archived_at = now()")
+    numbers = "FROM configuration_version_numbers"
+    await session.execute(
+        "INSERT INTO configuration_labels (configuration_id, label, number, moved_by)"
+        f" SELECT configuration_id, 'best', number, 'ann' {numbers}"
+    )
+    await session.execute(
+        "INSERT INTO configuration_deployments (configuration_id, number, deployment, environment, deployed_by)"
+        f" SELECT configuration_id, number, 'ap-1', 'main', 'ann' {numbers}"
+    )
+
+
 async def write_lifecycles(session: Session, count: int) -> None:
     events = []
     for number in range(count):
@@ -71,6 +90,7 @@ async def test_all_rows_and_policies_are_kept(timescaledb: None, empty_database:
         await OffsetStore("g").start_at(session, {PARTITION: 0})
         await OffsetStore("g").record_gap(session, PARTITION, OffsetRange(0, 5), version="1")
         await set_aside_letters(session)
+        await configure(session)
         before = await rows(session)
         migrator = Migrator(session)
         assert [migration.version for migration in await migrator.convert()] == [3, 4, 5, 6, 7, 8, 9, 10]

@@ -47,6 +47,9 @@ PIPELINE_TABLES = {
     *("consumer_offsets", "dead_letters", "consumer_lag_samples", "log_gaps", "replay_jobs", "schema_migrations"),
 }
 POLICY_TABLES = {"storage_policies"}
+CONFIGURATION_TABLES = {
+    *("configuration_version_numbers", "configuration_labels", "configuration_deployments", "configuration_audit"),
+}
 
 VERSION = len(load_migrations(Edition.POSTGRESQL))
 REQUIRED = [migration.version for migration in load_migrations(Edition.POSTGRESQL) if migration.up.is_required]
@@ -61,7 +64,7 @@ async def test_up_makes_every_table_of_the_design(empty_database: DatabaseSettin
     async with await connect(empty_database) as session:
         applied = await Migrator(session).up()
         assert [migration.version for migration in applied] == list(range(1, len(applied) + 1))
-        assert await tables(session) == CORE_TABLES | PIPELINE_TABLES | POLICY_TABLES
+        assert await tables(session) == CORE_TABLES | PIPELINE_TABLES | POLICY_TABLES | CONFIGURATION_TABLES
 
 
 async def test_up_twice_does_nothing(empty_database: DatabaseSettings) -> None:
@@ -200,7 +203,7 @@ async def test_what_only_takes_away_is_not_required(empty_database: DatabaseSett
     async with await connect(empty_database) as session:
         await Migrator(session).up(REQUIRED[-1])
         await require_current_schema(session)
-        assert [state.version for state in await Migrator(session).status() if state.applied_at is None] == [9, 10]
+        assert [state.version for state in await Migrator(session).status() if state.applied_at is None] == [9, 10, 11]
         # What the release before says of its dead letters.
         await session.execute(
             "INSERT INTO dead_letters (topic, log_partition, log_offset, log_timestamp, reason, error_class, detail,"

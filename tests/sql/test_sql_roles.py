@@ -47,6 +47,7 @@ READ_ONLY = (
     *("performance_hourly", "performance_daily", "performance_trends", "cost_breakdown", "error_rates"),
     "tool_reliability",
 )
+CONFIGURATION_TABLES = ("configuration_version_numbers", "configuration_labels", "configuration_deployments")
 ALL = {"SELECT", "INSERT", "UPDATE", "DELETE"}
 NOT_THE_WRITERS: dict[str, set[str]] = {READER: {"SELECT"}, ADMIN: ALL}
 DEAD_LETTERS_WITHOUT_CONTENT = (
@@ -66,6 +67,8 @@ EXPECTED: dict[str, dict[str, set[str]]] = {
     **{table: {WRITER: {"INSERT"}, **NOT_THE_WRITERS} for table in EVENT_TABLES},
     "configurations": merged(),
     "configuration_versions": merged("configuration_id", "content_hash", "content"),
+    **dict.fromkeys(CONFIGURATION_TABLES, NOT_THE_WRITERS),
+    "configuration_audit": {READER: {"SELECT"}, ADMIN: {"SELECT", "INSERT"}},
     "scenarios": merged("name"),
     "simulations": merged("name"),
     "executions": merged("started_at", "ended_at", "attempt", "source", "metadata"),
@@ -256,6 +259,10 @@ FORBIDDEN_TO_WRITER = (
     "SELECT * FROM log_gaps",
     "DELETE FROM log_gaps",
     "SELECT * FROM recommendations",
+    "SELECT * FROM configuration_version_numbers",
+    "INSERT INTO configuration_labels (configuration_id, label, number, moved_by) VALUES (NULL, 'x', 1, 'x')",
+    "UPDATE configurations SET content_schema = NULL",
+    "SELECT * FROM configuration_audit",
     "SELECT * FROM replay_jobs",
 )
 FORBIDDEN_TO_READER = (

@@ -61,11 +61,9 @@ async def everything(session: Session) -> dict[str, list[str]]:
         "executions",
         "failure_patterns",
     )
+    text = "(to_jsonb(t) - 'created_at' - 'updated_at')::text AS text"
     return {
-        table: sorted(
-            row["text"]
-            for row in await session.fetch(f"SELECT (to_jsonb(t) - 'created_at')::text AS text FROM {table} AS t")
-        )
+        table: sorted(row["text"] for row in await session.fetch(f"SELECT {text} FROM {table} AS t"))
         for table in tables
     }
 

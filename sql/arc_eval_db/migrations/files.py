@@ -15,6 +15,7 @@ _FILE = re.compile(
 )
 _NO_TRANSACTION = "-- no-transaction"
 _NOT_REQUIRED = "-- not-required"
+_INDEPENDENT = "-- independent"
 
 
 class MigrationFileError(FatalError):
@@ -41,6 +42,14 @@ class Script:
         It takes away what only the release before needs, or comes after such a one and adds what no worker uses.
         """
         return not self.text.startswith(_NOT_REQUIRED)
+
+    @property
+    def is_independent(self) -> bool:
+        """True for a file that has the line `-- independent`: nothing in it needs what differs between the editions.
+
+        A conversion leaves it, and so what people put into its tables.
+        """
+        return _INDEPENDENT in self.text.splitlines()
 
 
 @dataclass(frozen=True, slots=True)

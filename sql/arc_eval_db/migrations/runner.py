@@ -148,7 +148,8 @@ class Migrator:
     async def convert(self) -> list[Migration]:
         """Turn the plain edition into TimescaleDB's, with all rows and policies, in one transaction: all or nothing.
 
-        Everything from the first migration on that differs between the editions is undone and applied again. The tables
+        Everything from the first migration on that differs between the editions is undone and applied again, but for
+        what is independent of it. The tables
         of events are rewritten and locked meanwhile. A table with rows older than its policy keeps them: nothing was
         dropped before, and nothing is because of this. Anchors are left behind: a group's next batch sets them again.
         Returns what was applied again.
@@ -161,6 +162,7 @@ class Migrator:
             raise FatalError("nothing to convert: the database has the TimescaleDB edition already")
         plain, converted = load_migrations(Edition.POSTGRESQL), load_migrations(Edition.TIMESCALEDB)
         first = next(old.version for old, new in zip(plain, converted, strict=True) if old != new)
+        again = [migration for migration in converted[first - 1 :] if not migration.up.is_independent]
         async with self._lock():
             await prepare_server(self._session, Edition.TIMESCALEDB)
             applied = await self._applied()
@@ -171,9 +173,9 @@ class Migrator:
             async with self._session.transaction():
                 await self._session.execute("CREATE TEMP TABLE kept_log_gaps ON COMMIT DROP AS TABLE log_gaps")
                 await self._session.execute(_KEEP_RETRIES)
-                for migration in reversed(plain[first - 1 :]):
-                    await self._undo(migration)
-                for migration in converted[first - 1 :]:
+                for migration in reversed(again):
+                    await self._undo(plain[migration.version - 1])
+                for migration in again:
                     self._report(f"applying {migration.label}")
                     await self._apply(migration, Edition.TIMESCALEDB)
                 await self._session.execute("INSERT INTO log_gaps SELECT * FROM kept_log_gaps")
@@ -188,7 +190,7 @@ class Migrator:
                         )
                     await record_and_apply(self._session, kept)
             self._edition = Edition.TIMESCALEDB
-        return converted[first - 1 :]
+        return again
 
     async def _apply(self, migration: Migration, edition: Edition) -> None:
         async with self._step(in_transaction=migration.up.in_transaction):

@@ -38,8 +38,8 @@ def _comparable(description: str) -> list[str]:
 
 
 async def describe_schema(session: Session, edition: Edition) -> str:
-    """Describe tables, constraints, indexes, views, functions, the roles' privileges and, on TimescaleDB, hypertables,
-    continuous aggregates and policies.
+    """Describe tables, constraints, indexes, views, functions, triggers, the roles' privileges and, on TimescaleDB,
+    hypertables, continuous aggregates and policies.
 
     Equal schemas have equal descriptions, whatever the server's version and the order in which they were made. A policy
     that does what `storage_policies` says reads the same whatever that is: it is a setting, and no drift.
@@ -56,6 +56,7 @@ async def describe_schema(session: Session, edition: Edition) -> str:
     parts += [f"{row['definition']};" for row in await session.fetch(statements["indexes"])]
     parts += [f"CREATE VIEW {row['name']} AS\n{row['definition']}" for row in await session.fetch(statements["views"])]
     parts += [f"{row['definition'].strip()};" for row in await session.fetch(statements["functions"])]
+    parts += [f"{row['definition']};" for row in await session.fetch(statements["triggers"])]
     if edition is Edition.TIMESCALEDB:
         parts += [_hypertable(row) for row in await session.fetch(statements["hypertables"])]
         parts += [_continuous_aggregate(row) for row in await session.fetch(statements["continuous_aggregates"])]

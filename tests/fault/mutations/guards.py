@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fault.mutations.guards_backfill import BACKFILL_MUTATIONS
+from fault.mutations.guards_configurations import CONFIGURATION_MUTATIONS
 from fault.mutations.guards_consumer import CONSUMER_MUTATIONS
 from fault.mutations.guards_database import DATABASE_MUTATIONS
 from fault.mutations.guards_dead_letters import DEAD_LETTER_MUTATIONS
@@ -17,5 +18,6 @@ MUTATIONS = (
     *BACKFILL_MUTATIONS,
     *REPLAY_MUTATIONS,
     *DEAD_LETTER_MUTATIONS,
+    *CONFIGURATION_MUTATIONS,
     *PRODUCER_MUTATIONS,
 )

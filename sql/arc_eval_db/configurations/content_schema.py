@@ -1,0 +1,127 @@
+"""A JSON Schema for the content of a configuration: checked when it is set, enforced when content is pushed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, ValidationError
+from referencing import Registry, Resource
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
+
+from arc_eval_db.configurations.content import kind_of
+from arc_eval_db.configurations.errors import ContentSchemaError, ContentSchemaViolatedError
+from arc_eval_db.configurations.paths import json_path
+
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+PROBLEMS_MAX = 5
+"""So many problems are named; the others are counted."""
+_EXPECTED_CHARACTERS_MAX = 120
+_REFERENCES = ("$ref", "$dynamicRef")
+
+
+def check_schema(schema: Mapping[str, Any]) -> None:
+    """Check that a schema can be enforced: Draft 2020-12, valid, and complete in itself.
+
+    Raises:
+        ContentSchemaError: it is not. A `$ref` to another document is never fetched.
+    """
+    if schema.get("$schema", _DRAFT).rstrip("#") != _DRAFT:
+        raise ContentSchemaError(f"$.$schema: only Draft 2020-12 is enforced; write {_DRAFT}, or leave it out")
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        raise ContentSchemaError(f"{json_path(list(error.absolute_path))}: {_problem(error)}") from error
+    except RecursionError as error:
+        raise ContentSchemaError("the schema is nested too deep") from error
+    resource = DRAFT202012.create_resource(schema)
+    registry: Registry[Any] = Registry().with_resource("", resource).crawl()
+    _check_references(resource, registry.resolver_with_root(resource), 0)
+    try:
+        # A definition that is made of itself alone never ends, whatever it is asked about.
+        Draft202012Validator(schema, registry=Registry()).is_valid({})
+    except RecursionError as error:
+        raise ContentSchemaError("a $ref leads back to itself without end") from error
+
+
+def _check_references(resource: Resource[Any], resolver: Any, depth: int) -> None:
+    contents = resource.contents
+    if not isinstance(contents, Mapping):
+        return
+    for name in _REFERENCES:
+        reference = contents.get(name)
+        try:
+            if reference is not None:
+                resolver.lookup(reference)
+        except Unresolvable as error:
+            raise ContentSchemaError(
+                f"{name} {reference!r} is not in the schema, and others are never fetched; put it under $defs"
+            ) from error
+    for inner in resource.subresources():
+        _check_references(inner, resolver.in_subresource(inner), depth + 1)
+
+
+def check_content(configuration: str, schema: str | None, content: Mapping[str, Any]) -> None:
+    """Check a content against a configuration's schema, which is JSON text; None: anything fits.
+
+    Raises:
+        ContentSchemaViolatedError: it does not fit; no value is quoted.
+        ContentSchemaError: the schema asks for something that has no end.
+    """
+    if schema is None:
+        return
+    try:
+        problems = [
+            f"{json_path(list(error.absolute_path))}: {_problem(error)}"
+            for error in _errors(_validator(schema), content)
+        ]
+    except RecursionError as error:
+        raise ContentSchemaError(f"the schema of {configuration} leads back to itself without end") from error
+    except Unresolvable as error:
+        raise ContentSchemaError(
+            f"the schema of {configuration} refers to what is not in it, and others are never fetched; "
+            f"set another: arc-eval-db config schema set {configuration} FILE"
+        ) from error
+    if problems:
+        more = len(problems) - PROBLEMS_MAX
+        named = problems[:PROBLEMS_MAX] + ([f"and {more} more"] if more > 0 else [])
+        raise ContentSchemaViolatedError(configuration, tuple(named))
+
+
+def _errors(validator: Draft202012Validator, content: Mapping[str, Any]) -> Iterable[ValidationError]:
+    return sorted(validator.iter_errors(content), key=lambda error: [str(step) for step in error.absolute_path])
+
+
+@lru_cache(maxsize=64)
+def _validator(schema: str) -> Draft202012Validator:
+    # A registry of its own that can retrieve nothing: the default one fetches a remote $ref.
+    return Draft202012Validator(orjson.loads(schema), registry=Registry())
+
+
+def _problem(error: ValidationError | SchemaError) -> str:
+    """What is wrong, without the value: contents hold prompts, and sometimes what should be in a vault."""
+    expected: Any = error.validator_value
+    instance: Any = error.instance
+    match error.validator:
+        case "type":
+            types = expected if isinstance(expected, Sequence) and not isinstance(expected, str) else [expected]
+            return f"must be of type {' or '.join(map(str, types))}, and is {kind_of(instance)}"
+        case "required":
+            return f"lacks {', '.join(repr(name) for name in expected if name not in instance)}"
+        case "additionalProperties" | "unevaluatedProperties" if isinstance(error.schema, Mapping):
+            known = error.schema.get("properties", {})
+            unknown = [name for name in instance if name not in known]
+            return f"may not have {', '.join(map(repr, unknown[:PROBLEMS_MAX]))}"
+        case "enum":
+            return f"must be one of {_short(expected)}"
+        case keyword:
+            return f"does not meet {keyword} {_short(expected)}"
+
+
+def _short(expected: Any) -> str:
+    text = orjson.dumps(expected).decode()
+    return text if len(text) <= _EXPECTED_CHARACTERS_MAX else text[:_EXPECTED_CHARACTERS_MAX] + "…"
