@@ -7,6 +7,7 @@ from importlib.metadata import version
 import click
 
 from arc_eval_db.cli.bench import bench
+from arc_eval_db.cli.compare import compare
 from arc_eval_db.cli.consume import consume
 from arc_eval_db.cli.dead_letters import dead_letters
 from arc_eval_db.cli.demo import demo
@@ -40,5 +41,5 @@ def cli() -> None:
     """
 
 
-for command in (demo, local, migrate, topics, consume, replay, lag, dead_letters, spool, doctor, bench):
+for command in (demo, local, migrate, topics, consume, replay, lag, dead_letters, compare, spool, doctor, bench):
     cli.add_command(command)
