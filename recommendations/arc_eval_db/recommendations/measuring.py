@@ -71,7 +71,7 @@ class Measured:
         independent = math.sqrt(_rate_variance(self.a.values()) + _rate_variance(self.b.values()))
         if pivot is None:
             return independent
-        seen = pivot.standard_error * math.sqrt(len(self.common) + 2)
+        seen = pivot.standard_error * math.sqrt(len(self.common))
         return seen if len(self.common) >= _SCENARIOS_TO_PLAN_BY else max(seen, independent)
 
     def paired(self, alpha: float) -> Difference | None:

@@ -23,7 +23,7 @@ def scenarios_needed(deviation: float, difference: float, *, alpha: float, power
     if deviation == 0:
         return 2
     effect = difference / deviation
-    normal = ((float(stats.norm.ppf(1 - alpha / 2)) + float(stats.norm.ppf(power))) / effect) ** 2
+    normal = (_normal_shift(alpha, power) / effect) ** 2
     if normal >= _NORMAL_FROM:
         return math.ceil(min(normal, SCENARIOS_PLANNED_MAX))
     count = max(2, math.floor(normal))  # the t-test always needs a few more
@@ -41,7 +41,7 @@ def detectable_difference(deviation: float, scenarios: int, *, alpha: float, pow
     """
     if deviation == 0:
         return 0.0
-    low, high = 0.0, 1.0
+    low, high = 0.0, _normal_shift(alpha, power) / math.sqrt(scenarios)
     while _power(high, scenarios, alpha) < power:
         low, high = high, 2 * high
     for _ in range(40):
@@ -50,11 +50,18 @@ def detectable_difference(deviation: float, scenarios: int, *, alpha: float, pow
     return high * deviation
 
 
+def _normal_shift(alpha: float, power: float) -> float:
+    """How many standard errors away from 0 the truth must be, if those are known."""
+    return float(stats.norm.ppf(1 - alpha / 2)) + max(float(stats.norm.ppf(power)), 0.0)
+
+
 def _power(effect: float, count: int, alpha: float) -> float:
     """Of the two-sided t-test on `count` differences whose mean is `effect` standard deviations.
 
     Not by statsmodels: its power is not a number where the effect is large and the count small.
     """
     freedom, shift = count - 1, effect * math.sqrt(count)
+    if count >= _NORMAL_FROM:
+        return float(stats.norm.sf(float(stats.norm.ppf(1 - alpha / 2)) - shift))
     critical = float(stats.t.ppf(1 - alpha / 2, freedom))
     return float(stats.nct.sf(critical, freedom, shift) + stats.nct.cdf(-critical, freedom, shift))

@@ -1,6 +1,6 @@
 """The statistics of a comparison: pure functions over arrays, one element a scenario.
 
-docs/comparison.md says why these. Everything is B minus A. Nothing here is random, so the same data always give the same figures.
+docs/comparison.md says why these. Everything is B minus A, and nothing is random.
 """
 
 from __future__ import annotations
@@ -59,19 +59,22 @@ class Pivot:
 def paired_rates(differences: Array, steps: Array) -> Pivot:
     """The mean of per-scenario differences of success rates, by Bonett and Price's Laplace adjustment.
 
-    Two scenarios are added, one better by a step and one worse: rates of which none has differed yet get an honest
-    interval, not one of width 0. With one run a scenario and side this is their interval (2012), as published; with
-    more, a step is one run's share, and Student's t takes the place of the normal distribution.
+    Two pairs of runs are added, one better and one worse: rates of which none has differed yet get an honest interval,
+    not one of width 0. With one run a scenario and side this is their interval (2012), as published; with more, a pair
+    is that share of a scenario, and Student's t takes the place of the normal distribution.
 
     Args:
         steps: by how much one run changes each scenario's difference, such as 1/3 with three runs.
     """
-    count = len(differences) + 2
-    pseudo = 2 * float(np.mean(steps**2))
+    scenarios, step = len(differences), math.sqrt(float(np.mean(steps**2)))
+    count = scenarios + 2 * step
     center = float(np.sum(differences)) / count
-    variance = max((float(np.sum(differences**2)) + pseudo) / count - center**2, 0.0)
-    single = bool(np.all(steps == 1))
-    return Pivot(center, math.sqrt(variance / count), math.inf if single else count - 1, limit=1.0)
+    variance = max((float(np.sum(differences**2)) + 2 * step**2) / count - center**2, 0.0)
+    if bool(np.all(steps == 1)):
+        return Pivot(center, math.sqrt(variance / count), math.inf, limit=1.0)
+    # With one scenario there is no spread to go by, as little as with one value.
+    freedom = max(scenarios - 1, 1)
+    return Pivot(center, math.sqrt(variance / max(count - 1, 1.0)), freedom, limit=1.0)
 
 
 def paired_means(differences: Array) -> Pivot | None:
