@@ -123,6 +123,13 @@ def test_runs_that_one_side_has_already_are_not_asked_for_again() -> None:
     assert (found.runs_more_a, found.runs_more_b) == (0, found.scenarios_needed - 20)
 
 
+def test_scenarios_of_one_side_only_are_run_by_the_other() -> None:
+    found = compare_samples(sample(*[1] * 20), sample(*[0] * 20, first=15), ComparisonOptions(detect=0.9)).verdict
+    assert found.kind is VerdictKind.TOO_FEW_RUNS
+    assert (found.scenarios_needed, found.runs_more_a, found.runs_more_b) == (10, 3, 3)
+    assert found.text.endswith("takes about 10 common scenarios: 3 more runs of A and 3 of B")
+
+
 def test_a_large_sample_is_large_enough() -> None:
     found = compare_samples(sample(*[1, 0] * 2000), sample(*[1, 0] * 2000)).verdict
     assert (found.runs_more_a, found.runs_more_b) == (0, 0)

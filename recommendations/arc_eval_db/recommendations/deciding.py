@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from uuid import UUID
 
 from arc_eval_db.recommendations.measuring import Measured
 from arc_eval_db.recommendations.metrics import Metric
 from arc_eval_db.recommendations.planning import SCENARIOS_PLANNED_MAX, detectable_difference, scenarios_needed
 from arc_eval_db.recommendations.report import ComparisonOptions, Difference, Verdict, VerdictKind
+from arc_eval_db.recommendations.samples import Moments
 from arc_eval_db.recommendations.statistics import Interval
 
 
@@ -110,20 +113,24 @@ def _plan(measured: Measured, difference: Difference | None, options: Comparison
     needed = options.scenarios_min
     if deviation is not None and interest:
         needed = max(needed, scenarios_needed(deviation, interest, alpha=options.alpha, power=options.power))
-    more = max(0, needed - common)
-    a, b = measured.a, measured.b
-    return Plan(
-        interest,
-        needed,
-        detectable,
-        max(0, more - (len(a) - common)) * _runs_per_scenario(measured, a_side=True),
-        max(0, more - (len(b) - common)) * _runs_per_scenario(measured, a_side=False),
-    )
+    a, b = _scenarios_to_run(max(0, needed - common), len(measured.a) - common, len(measured.b) - common)
+    return Plan(interest, needed, detectable, a * _runs_per_scenario(measured.a), b * _runs_per_scenario(measured.b))
 
 
-def _runs_per_scenario(measured: Measured, *, a_side: bool) -> int:
+def _scenarios_to_run(more: int, only_a: int, only_b: int) -> tuple[int, int]:
+    """How many scenarios A must still run, and B, so that there are `more` common ones.
+
+    First those that one side has run already, of either in proportion; what is missing then, both run.
+    """
+    one_sided = only_a + only_b
+    taken = min(more, one_sided)
+    of_a, of_b = (-(-taken * only // one_sided) if one_sided else 0 for only in (only_a, only_b))
+    return of_b + more - taken, of_a + more - taken
+
+
+def _runs_per_scenario(side: Mapping[UUID, Moments]) -> int:
     """As it is now, rounded; 1 where there is none."""
-    counts = [moments.count for moments in (measured.a if a_side else measured.b).values()]
+    counts = [moments.count for moments in side.values()]
     return max(1, round(sum(counts) / len(counts))) if counts else 1
 
 
