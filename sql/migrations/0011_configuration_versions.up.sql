@@ -126,8 +126,8 @@ REVOKE ALL ON FUNCTION number_configuration_version(uuid, uuid, text) FROM PUBLI
 GRANT EXECUTE ON FUNCTION number_configuration_version(uuid, uuid, text) TO arc_eval_admin;
 
 -- After the statement, and by it: a row that ON CONFLICT drops fires nothing, and where a batch brings versions of several
--- configurations, these are locked in the order of their ids, so that two writers cannot deadlock. With its owner's rights:
--- the writer gets none to numbers.
+-- configurations, these are locked in the order of their ids, as by every other. With its owner's rights: the writer gets
+-- none to numbers.
 DO $make$
 BEGIN
     EXECUTE format($function$

@@ -112,7 +112,7 @@ async def test_a_window_can_be_given(two: DatabaseSettings) -> None:
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
-        (("first", "nobody"), 1, "nobody: no configuration version with this id, hash (sha256:…) or name has outcomes"),
+        (("first", "nobody"), 1, "there is no configuration nobody; those that are: arc-eval-db config list"),
         (("first", "first"), 1, "are the same configuration version: name two"),
         (("first",), 2, "Missing argument 'B'"),
         (("first", "x", "--detect", "0"), 2, "0 is not in the range"),

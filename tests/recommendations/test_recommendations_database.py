@@ -9,15 +9,14 @@ from uuid import UUID
 import pytest
 
 from arc_eval_db.client import ArcEvalDBClient
+from arc_eval_db.configurations import ConfigurationError, ReferenceRefusedError
 from arc_eval_db.database import DatabaseSettings, Session
 from arc_eval_db.migrations import Edition
 from arc_eval_db.recommendations import (
     ComparisonOptions,
     ComparisonReport,
-    UnknownConfigurationError,
     compare,
 )
-from arc_eval_db.recommendations.references import resolve_version
 from arc_eval_db.records import Envelope, ExecutionReference, ExecutionStart, Outcome, ToolUse
 from arc_eval_db.schemas import ids
 
@@ -69,7 +68,7 @@ async def test_everything_that_was_measured_is_read(client: ArcEvalDBClient) -> 
     await run(client, B, "s", "succeeded", cost_usd=7)
     await run(client, {"name": "third"}, "s", "succeeded", cost_usd=9)
     report = await compare(client, "first", "second")
-    assert (report.a.name, report.b.name) == ("first", "second")
+    assert (report.a.name, report.b.name) == ("first@1", "second@1")
     assert report.a.configuration_version_id == ids.configuration_version_id(A)
     assert (report.a.runs, report.a.scenarios, report.b.runs, report.common_scenarios) == (3, 2, 1, 1)
     assert {status.value: count for status, count in report.a.statuses.items()} == {
@@ -178,36 +177,33 @@ async def test_a_session_will_do(client: ArcEvalDBClient, session: Session) -> N
     assert await compare(session, "first", "second", ComparisonOptions(alpha=0.1)) == by_client
 
 
-async def test_versions_are_found_by_id_hash_and_name(client: ArcEvalDBClient, session: Session) -> None:
+async def test_versions_are_named_as_on_the_command_line(client: ArcEvalDBClient) -> None:
     await run(client, A)
-    version = ids.configuration_version_id(A)
+    await run(client, B)
     content_hash = ids.configuration_hash(A)
-    for reference in (version, str(version), f"sha256:{content_hash}", f"sha256:{content_hash[:8].upper()}", " first "):
-        found = await resolve_version(session, reference)
-        assert (found.id, found.name) == (version, "first")
+    for reference in (ids.configuration_version_id(A), f"sha256:{content_hash[:8]}", "first@1", "first"):
+        report = await compare(client, reference, "second")
+        assert (report.a.configuration_version_id, report.a.name) == (ids.configuration_version_id(A), "first@1")
 
 
-async def test_a_name_means_the_version_that_has_outcomes(client: ArcEvalDBClient, session: Session) -> None:
+async def test_a_name_means_its_latest_version(client: ArcEvalDBClient) -> None:
     await run(client, A)
-    await started(client, {**A, "model": "never ended"})
-    assert (await resolve_version(session, "first")).id == ids.configuration_version_id(A)
+    await run(client, B)
     other = {**A, "model": "m3"}
     await run(client, other)
-    with pytest.raises(UnknownConfigurationError, match="first: that is more than one version with outcomes") as raised:
-        await resolve_version(session, "first")
-    for content in (A, other):
-        assert str(ids.configuration_version_id(content)) in str(raised.value)
+    assert (await compare(client, "second", "first")).b.configuration_version_id == ids.configuration_version_id(other)
 
 
-@pytest.mark.parametrize("reference", [UUID(int=1), "nobody", "sha256:0000", "sha256:0", "sha256:%", ""])
-async def test_what_is_not_there_is_said(session: Session, reference: UUID | str) -> None:
-    with pytest.raises(UnknownConfigurationError, match="no configuration version with this id, hash"):
-        await resolve_version(session, reference)
+@pytest.mark.parametrize("reference", [UUID(int=1), "nobody", "sha256:00000000", "sha256:0", ""])
+async def test_what_is_not_there_is_said(client: ArcEvalDBClient, reference: UUID | str) -> None:
+    await run(client, A)
+    with pytest.raises(ConfigurationError):
+        await compare(client, reference, "first")
 
 
 async def test_a_version_is_not_compared_with_itself(client: ArcEvalDBClient) -> None:
     await run(client, A)
-    with pytest.raises(UnknownConfigurationError, match="are the same configuration version"):
+    with pytest.raises(ReferenceRefusedError, match="are the same configuration version"):
         await compare(client, "first", ids.configuration_version_id(A))
 
 

@@ -82,8 +82,8 @@ def compare(
 ) -> None:
     """Compare configuration B with A, the baseline, over the scenarios that both have run.
 
-    A and B are configuration versions: an id, `sha256:` and the beginning of a content hash, or the name of a
-    configuration of which only one version has outcomes.
+    A and B are configuration versions: NAME (its latest), NAME@3, NAME@production, an id, or `sha256:` and the
+    beginning of a content hash.
 
     The verdict is about one metric (--metric); it rests on the scenarios that both have run, each of the same weight.
     What no difference was found in is not the same: the interval says what there may be.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from arc_eval_db.recommendations.comparing import DEFAULT_RUNS_MAX, compare
 from arc_eval_db.recommendations.comparison import compare_samples
 from arc_eval_db.recommendations.metrics import Metric
-from arc_eval_db.recommendations.references import UnknownConfigurationError
 from arc_eval_db.recommendations.report import (
     ComparisonOptions,
     ComparisonReport,
@@ -35,7 +34,6 @@ __all__ = [
     "ScenarioFlip",
     "ScenarioSample",
     "Side",
-    "UnknownConfigurationError",
     "Verdict",
     "VerdictKind",
     "compare",

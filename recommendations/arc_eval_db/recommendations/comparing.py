@@ -9,10 +9,10 @@ from typing import Any
 from uuid import UUID
 
 from arc_eval_db.client import ArcEvalDBClient
+from arc_eval_db.configurations import ConfigurationVersion, ReferenceRefusedError, resolve_reference
 from arc_eval_db.database import Session
 from arc_eval_db.recommendations.comparison import compare_samples
 from arc_eval_db.recommendations.metrics import Metric
-from arc_eval_db.recommendations.references import FoundVersion, UnknownConfigurationError, resolve_version
 from arc_eval_db.recommendations.report import ComparisonOptions, ComparisonReport
 from arc_eval_db.recommendations.samples import Moments, Sample, ScenarioSample
 from arc_eval_db.schemas.limits import TIME_AHEAD_MAX, TIME_MIN
@@ -37,12 +37,13 @@ async def compare(
 
     Args:
         source: an open client, or a session that nobody else uses meanwhile.
-        a: a configuration version: its id, `sha256:` and the beginning of its hash, or the name of its configuration
-            where only one version of that has outcomes.
+        a: a configuration version, as `arc-eval-db config` names it: `careful` (its latest), `careful@3`,
+            `careful@production`, its id, or `sha256:` and the beginning of its hash.
         runs_max: of each side, the latest.
 
     Raises:
-        UnknownConfigurationError: no one version is meant, or both are the same.
+        ConfigurationNotFoundError, VersionNotFoundError: there is no such version.
+        ReferenceRefusedError, AmbiguousReferenceError: no one version is meant, or both are the same.
         ValueError: a time without its offset from UTC, or `runs_max` below 1.
         RetryableError, FatalError: as every method of the client.
     """
@@ -52,9 +53,9 @@ async def compare(
         raise ValueError(f"runs_max: must be at least 1, not {runs_max}")
 
     async def read(session: Session) -> tuple[Sample, Sample]:
-        found_a, found_b = await resolve_version(session, a), await resolve_version(session, b)
+        found_a, found_b = await resolve_reference(session, str(a)), await resolve_reference(session, str(b))
         if found_a.id == found_b.id:
-            raise UnknownConfigurationError(f"{a} and {b} are the same configuration version: name two")
+            raise ReferenceRefusedError(f"{a} and {b} are the same configuration version: name two")
         return await read_samples(session, found_a, found_b, since=since, until=until, runs_max=runs_max)
 
     samples = await (read(source) if isinstance(source, Session) else source.read("compare", read))
@@ -63,7 +64,13 @@ async def compare(
 
 
 async def read_samples(
-    session: Session, a: FoundVersion, b: FoundVersion, *, since: datetime | None, until: datetime | None, runs_max: int
+    session: Session,
+    a: ConfigurationVersion,
+    b: ConfigurationVersion,
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    runs_max: int,
 ) -> tuple[Sample, Sample]:
     """Both versions' runs, added up by scenario in the database: one statement, so that both are of the same moment."""
     statements, versions = queries("comparison"), [a.id, b.id]
@@ -75,14 +82,17 @@ async def read_samples(
 
 
 def _sample(
-    version: FoundVersion, rows: Sequence[Mapping[str, Any]], unended: Sequence[Mapping[str, Any]], runs_max: int
+    version: ConfigurationVersion,
+    rows: Sequence[Mapping[str, Any]],
+    unended: Sequence[Mapping[str, Any]],
+    runs_max: int,
 ) -> Sample:
     own = [row for row in rows if row["configuration_version_id"] == version.id]
     silent = next((row for row in unended if row["configuration_version_id"] == version.id), None)
     return Sample(
         tuple(_scenario(row) for row in own),
         configuration_version_id=version.id,
-        name=version.name,
+        name=version.reference if version.number is not None else None,
         running=silent["running"] if silent else 0,
         abandoned=silent["abandoned"] if silent else 0,
         is_limited=any(row["outcomes_read"] >= runs_max for row in own),

@@ -30,6 +30,7 @@ from arc_eval_db.configurations.models import (
     Pushed,
 )
 from arc_eval_db.configurations.reader import ConfigurationReader
+from arc_eval_db.configurations.reading import resolve_reference
 
 __all__ = [
     "AmbiguousReferenceError",
@@ -60,5 +61,6 @@ __all__ = [
     "json_patch",
     "read_document",
     "read_stream",
+    "resolve_reference",
     "text_diff",
 ]

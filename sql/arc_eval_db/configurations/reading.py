@@ -14,7 +14,7 @@ from arc_eval_db.configurations.errors import (
     VersionNotFoundError,
 )
 from arc_eval_db.configurations.models import AuditEntry, Configuration, ConfigurationVersion, Deployment
-from arc_eval_db.configurations.references import Reference
+from arc_eval_db.configurations.references import Reference, parse_reference
 from arc_eval_db.database import Session
 from arc_eval_db.sql import queries
 
@@ -83,6 +83,16 @@ async def read_versions(
     """Versions of a configuration, the newest first."""
     rows = await session.fetch(_STATEMENTS["versions"], name, number, label, before_number, contents, limit)
     return [ConfigurationVersion.of(row) for row in rows]
+
+
+async def resolve_reference(session: Session, text: str) -> ConfigurationVersion:
+    """The version that is named as on the command line.
+
+    Raises:
+        ReferenceRefusedError: it is no name of a version.
+        Others: as `resolve`.
+    """
+    return await resolve(session, parse_reference(text))
 
 
 async def resolve(session: Session, reference: Reference) -> ConfigurationVersion:
