@@ -124,6 +124,7 @@ def test_it():
 """
 
 
+@pytest.mark.long
 def test_a_hang_counts_only_when_it_comes_again(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or a slow machine would make a proof."""
     monkeypatch.setattr(runner, "_TEST_TIMEOUT_S", 1)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arc_eval_db.recommendations import (
@@ -322,6 +322,11 @@ def assert_same(first: Difference | None, second: Difference | None) -> None:
         assert one is None or one == pytest.approx(other, rel=1e-6, abs=1e-9), name
 
 
+# A comparison takes 80 ms, most of it to plan how many runs would be enough.
+few = settings(max_examples=25)
+
+
+@few
 @given(a=RUNS, b=RUNS, scenarios_min=st.integers(2, 12))
 def test_swapping_mirrors_the_report(a: list[RunResult], b: list[RunResult], scenarios_min: int) -> None:
     options = ComparisonOptions(scenarios_min=scenarios_min)
@@ -342,6 +347,7 @@ def test_swapping_mirrors_the_report(a: list[RunResult], b: list[RunResult], sce
         assert_same(mirrored(one.overall), other.overall)
 
 
+@few
 @given(a=RUNS, b=RUNS, seed=st.integers(0, 10))
 def test_the_order_of_runs_does_not_matter(a: list[RunResult], b: list[RunResult], seed: int) -> None:
     def shuffled(runs: list[RunResult]) -> list[RunResult]:
@@ -353,6 +359,7 @@ def test_the_order_of_runs_does_not_matter(a: list[RunResult], b: list[RunResult
     assert report(a, b) == report(shuffled(a), shuffled(b))
 
 
+@few
 @given(runs=RUNS, metric=st.sampled_from(Metric))
 def test_the_same_data_are_a_null_result(runs: list[RunResult], metric: Metric) -> None:
     same = sample_of_runs(runs)
