@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 MINUTES ?= 10
-FOLDERS := schemas producers sql consumers replay local bench cli tests examples
+FOLDERS := schemas producers sql consumers replay recommendations dashboards local bench cli tests examples
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-timescaledb test-faults test-mutations load soak check coverage bench bench-compare bench-views bench-storage bench-recorder pictures format lint types imports schema lock clean

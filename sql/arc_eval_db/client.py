@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from arc_eval_db.database import DatabaseSettings, PoolClosedError, Session
@@ -56,6 +56,8 @@ RECORDS_MAX = 10_000
 _SLACK = timedelta(days=1)
 
 _NO_ID = UUID(int=0)
+
+T = TypeVar("T")
 
 # Checking a record takes 30 to 90 µs; the other tasks of the event loop get their turn in between.
 _CHECKED_AT_ONCE = 100
@@ -252,6 +254,14 @@ class ArcEvalDBClient:
         _check_limit(limit)
         rows = await self._fetch("get_active_simulations", "active_simulations", limit)
         return tuple(ActiveSimulation(**row) for row in rows)
+
+    async def read(self, operation: str, work: Callable[[Session], Awaitable[T]]) -> T:
+        """What `work` returns, called with a session of the pool, and again where that failed for a passing reason.
+
+        It should change nothing. `operation` is the call's name in metrics and logs.
+        """
+        with self._operations.running(operation) as running:
+            return await self._operations.on_session(running, work)
 
     async def health_check(self, timeout_s: float = 5.0) -> HealthReport:
         """How the database looks from here. An unreachable one is reported, not raised; nothing is tried again."""

@@ -8,6 +8,7 @@ import click
 
 from arc_eval_db.cli import config_changes, config_deployments  # noqa: F401 - adds commands to `config`
 from arc_eval_db.cli.bench import bench
+from arc_eval_db.cli.compare import compare
 from arc_eval_db.cli.config import config
 from arc_eval_db.cli.consume import consume
 from arc_eval_db.cli.dead_letters import dead_letters
@@ -42,5 +43,5 @@ def cli() -> None:
     """
 
 
-for command in (demo, local, migrate, topics, consume, replay, lag, dead_letters, config, spool, doctor, bench):
+for command in (demo, local, migrate, topics, consume, replay, lag, dead_letters, config, compare, spool, doctor, bench):
     cli.add_command(command)

@@ -8,7 +8,7 @@ EXIT_FAILED = 1
 """The operation failed; standard error says why and what to do next."""
 EXIT_FOUND = 3
 """The operation worked and what it looked at is not as it should be (`doctor`, `lag --max-lag`, `migrate verify`,
-`dead-letters retry`)."""
+`dead-letters retry`, `compare --fail-if`)."""
 EXIT_INTERRUPTED = 130
 
 

@@ -1,0 +1,186 @@
+"""One metric of two samples: paired over common scenarios, and overall."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+import numpy as np
+
+from arc_eval_db.recommendations.metrics import Metric
+from arc_eval_db.recommendations.report import Difference
+from arc_eval_db.recommendations.samples import Moments, Sample
+from arc_eval_db.recommendations.statistics import (
+    Array,
+    Clusters,
+    Interval,
+    Pivot,
+    cohens_h,
+    hedges_g,
+    overall_means,
+    overall_rates,
+    paired_means,
+    paired_rates,
+    ratio_of_means,
+)
+
+ByScenario = Mapping[UUID, Moments]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One metric on both sides, by scenario in the order of their ids."""
+
+    metric: Metric
+    a: ByScenario
+    b: ByScenario
+
+    @classmethod
+    def of(cls, metric: Metric, a: Sample, b: Sample) -> Measured:
+        """What the samples know of the metric."""
+        return cls(metric, _by_scenario(metric, a), _by_scenario(metric, b))
+
+    @property
+    def common(self) -> list[UUID]:
+        """Scenarios that both sides have it of."""
+        return [scenario for scenario in self.a if scenario in self.b]
+
+    def differences(self) -> Array:
+        """B's mean minus A's, of each common scenario."""
+        return np.array([self.b[one].mean - self.a[one].mean for one in self.common], dtype=np.float64)
+
+    def pivot(self) -> Pivot | None:
+        """Of the mean of the differences; None where there are too few scenarios."""
+        if not self.common:
+            return None
+        if self.metric is not Metric.SUCCESS:
+            return paired_means(self.differences())
+        return paired_rates(self.differences(), self._steps())
+
+    def deviation(self) -> float | None:
+        """Of the per-scenario differences, for planning; None where it is not known.
+
+        Few scenarios' rates tell nothing: then it is at least what it were if all scenarios were alike.
+        """
+        pivot = self.pivot()
+        if self.metric is not Metric.SUCCESS:
+            return None if pivot is None else pivot.standard_error * math.sqrt(len(self.common))
+        independent = math.sqrt(_rate_variance(self.a.values()) + _rate_variance(self.b.values()))
+        if pivot is None:
+            return independent
+        seen = pivot.standard_error * math.sqrt(len(self.common))
+        return seen if len(self.common) >= _SCENARIOS_TO_PLAN_BY else max(seen, independent)
+
+    def paired(self, alpha: float) -> Difference | None:
+        """Over common scenarios; None where there is none."""
+        common = self.common
+        if not common:
+            return None
+        a, b = [self.a[one] for one in common], [self.b[one] for one in common]
+        a_means, b_means = _means(a), _means(b)
+        a_mean, b_mean = float(a_means.mean()), float(b_means.mean())
+        # The mean of the differences: where nothing differs it is 0, and not the last digit of two sums.
+        difference = float(self.differences().mean())
+        pivot = self.pivot()
+        ones = np.ones(len(common))
+        spread = (float(a_means.var(ddof=1)), float(b_means.var(ddof=1))) if len(common) > 1 else (0.0, 0.0)
+        return Difference(
+            len(common),
+            a_mean,
+            b_mean,
+            difference,
+            pivot.interval(alpha) if pivot else None,
+            *self._ratio(Clusters(ones, a_means, ones, b_means), alpha),
+            *self._effect(a_mean, b_mean, difference, spread, 2 * len(common)),
+            pivot.p_value() if pivot else None,
+        )
+
+    def overall(self, alpha: float) -> Difference | None:
+        """Over all runs; None where a side has none."""
+        if not self.a or not self.b:
+            return None
+        clusters = self._clusters()
+        if self.metric is Metric.SUCCESS:
+            interval: Interval | None = overall_rates(clusters, alpha)
+        else:
+            pivot = overall_means(clusters)
+            interval = pivot.interval(alpha) if pivot else None
+        difference = clusters.b_mean - clusters.a_mean
+        spread = _variance(self.a.values()), _variance(self.b.values())
+        runs = int(clusters.a_counts.sum() + clusters.b_counts.sum())
+        return Difference(
+            len(clusters.a_counts),
+            clusters.a_mean,
+            clusters.b_mean,
+            difference,
+            interval,
+            *self._ratio(clusters, alpha),
+            *self._effect(clusters.a_mean, clusters.b_mean, difference, spread, runs),
+        )
+
+    def _steps(self) -> Array:
+        """The quadratic mean of what one run is worth on either side, of each common scenario."""
+        squares = [(self.a[one].count ** -2 + self.b[one].count ** -2) / 2 for one in self.common]
+        return np.sqrt(np.array(squares, dtype=np.float64))
+
+    def _clusters(self) -> Clusters:
+        scenarios = sorted({*self.a, *self.b})
+        a, b = ([side.get(one, _NOTHING) for one in scenarios] for side in (self.a, self.b))
+        return Clusters(_counts(a), _counts(a) * _means(a), _counts(b), _counts(b) * _means(b))
+
+    def _ratio(self, clusters: Clusters, alpha: float) -> tuple[float | None, Interval | None]:
+        if clusters.a_mean <= 0:
+            return None, None
+        ratio = clusters.b_mean / clusters.a_mean
+        # Of rates it would be nothing like normal where successes are few, as they often are.
+        return ratio, None if self.metric is Metric.SUCCESS else ratio_of_means(clusters, alpha)
+
+    def _effect(
+        self, a_mean: float, b_mean: float, difference: float, spread: tuple[float, float], count: int
+    ) -> tuple[float | None, Literal["cohens_h", "hedges_g"]]:
+        if self.metric is Metric.SUCCESS:
+            return cohens_h(a_mean, b_mean), "cohens_h"
+        return hedges_g(difference, *spread, count), "hedges_g"
+
+
+_NOTHING = Moments(0, 0.0, 0.0)
+_SCENARIOS_TO_PLAN_BY = 10
+
+
+def _by_scenario(metric: Metric, sample: Sample) -> dict[UUID, Moments]:
+    found = {scenario_id: one.moments(metric) for scenario_id, one in sample.with_runs().items()}
+    return {scenario_id: moments for scenario_id, moments in found.items() if moments}
+
+
+def _means(moments: Sequence[Moments]) -> Array:
+    return np.array([one.mean for one in moments], dtype=np.float64)
+
+
+def _counts(moments: Sequence[Moments]) -> Array:
+    return np.array([one.count for one in moments], dtype=np.float64)
+
+
+def _variance(moments: Iterable[Moments]) -> float:
+    """Over all runs, around their common mean."""
+    found = list(moments)
+    counts, means = _counts(found), _means(found)
+    total = float(counts.sum())
+    if total < 2:
+        return 0.0
+    mean = float((counts * means).sum()) / total
+    within = float((counts * np.array([one.variance for one in found])).sum())
+    return (within + float((counts * (means - mean) ** 2).sum())) / (total - 1)
+
+
+def _rate_variance(moments: Iterable[Moments]) -> float:
+    """Of a scenario's rate, if its runs were drawn from all alike; a half where nothing is known."""
+    found = list(moments)
+    if not found:
+        return 0.25
+    counts = _counts(found)
+    runs = float(counts.sum())
+    rate = (float((counts * _means(found)).sum()) + 1) / (runs + 2)
+    return rate * (1 - rate) * float(np.mean(1 / counts))

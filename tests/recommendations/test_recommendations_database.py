@@ -1,0 +1,233 @@
+"""Samples from the database: what is read, of whom, and what counts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from arc_eval_db.client import ArcEvalDBClient
+from arc_eval_db.database import DatabaseSettings, Session
+from arc_eval_db.migrations import Edition
+from arc_eval_db.recommendations import (
+    ComparisonOptions,
+    ComparisonReport,
+    UnknownConfigurationError,
+    compare,
+)
+from arc_eval_db.recommendations.references import resolve_version
+from arc_eval_db.records import Envelope, ExecutionReference, ExecutionStart, Outcome, ToolUse
+from arc_eval_db.schemas import ids
+
+pytestmark = pytest.mark.database
+
+A = {"name": "first", "model": "m1"}
+B = {"name": "second", "model": "m2"}
+NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+
+
+@pytest.fixture
+async def client(database: DatabaseSettings) -> AsyncIterator[ArcEvalDBClient]:
+    settings = database.model_copy(update={"database_pool_size_min": 1, "database_pool_size_max": 2})
+    async with ArcEvalDBClient(settings) as opened:
+        yield opened
+
+
+async def started(
+    client: ArcEvalDBClient, configuration: dict[str, str], scenario: str = "s", *, at: datetime = NOW
+) -> ExecutionReference:
+    return await client.record_execution_start(
+        ExecutionStart(scenario, configuration, envelope=Envelope(time=at - timedelta(minutes=1)))
+    )
+
+
+async def run(
+    client: ArcEvalDBClient,
+    configuration: dict[str, str],
+    scenario: str = "s",
+    status: str = "failed",
+    *,
+    at: datetime = NOW,
+    tool_errors: int = 0,
+    **values: float,
+) -> ExecutionReference:
+    execution = await started(client, configuration, scenario, at=at)
+    await client.record_execution_outcome(Outcome(execution, status, **values, envelope=Envelope(time=at)))  # type: ignore[arg-type]
+    await client.record_tool_usage(
+        [ToolUse(execution, "t", success=n >= tool_errors, envelope=Envelope(time=at)) for n in range(tool_errors + 1)]
+    )
+    return execution
+
+
+async def test_everything_that_was_measured_is_read(client: ArcEvalDBClient) -> None:
+    await run(client, A, "s", "succeeded", score=0.5, cost_usd=1, duration_ms=100, tool_errors=2)
+    await run(client, A, "s", "timed_out", score=1.5, cost_usd=3, tool_errors=0)
+    await run(client, A, "t", "errored", cost_usd=5)
+    await run(client, A, "t", "cancelled", cost_usd=1000, tool_errors=9)
+    await run(client, B, "s", "succeeded", cost_usd=7)
+    await run(client, {"name": "third"}, "s", "succeeded", cost_usd=9)
+    report = await compare(client, "first", "second")
+    assert (report.a.name, report.b.name) == ("first", "second")
+    assert report.a.configuration_version_id == ids.configuration_version_id(A)
+    assert (report.a.runs, report.a.scenarios, report.b.runs, report.common_scenarios) == (3, 2, 1, 1)
+    assert {status.value: count for status, count in report.a.statuses.items()} == {
+        "succeeded": 1,
+        "failed": 0,
+        "errored": 1,
+        "timed_out": 1,
+        "cancelled": 1,
+    }
+    means = {one.metric.value: one.overall and one.overall.a_mean for one in report.metrics}
+    assert means == pytest.approx(
+        {"success": 1 / 3, "score": None, "cost_usd": 3, "duration_ms": None, "tool_errors": 2 / 3}
+    )
+    missing = {one.metric.value: (one.a_missing, one.b_missing) for one in report.metrics}
+    assert missing == {
+        "success": (0, 0),
+        "score": (1, 1),
+        "cost_usd": (0, 0),
+        "duration_ms": (2, 1),
+        "tool_errors": (0, 0),
+    }
+    assert report.flips[0].scenario == "s", "one of two runs is not most of them"
+
+
+async def test_an_execution_that_ended_twice_counts_once_by_its_last_end(client: ArcEvalDBClient) -> None:
+    execution = await run(client, A, "s", "errored", cost_usd=1)
+    later = Envelope(time=NOW + timedelta(seconds=1))
+    await client.record_execution_outcome(Outcome(execution, "succeeded", cost_usd=2, envelope=later))
+    await run(client, B, "s", cost_usd=1)
+    report = await compare(client, "first", "second")
+    overall = report.metric("cost_usd").overall
+    assert overall is not None
+    assert (report.a.runs, report.a.statuses["succeeded"], overall.a_mean) == (1, 1, 2)  # type: ignore[index]
+
+
+async def test_what_has_not_ended_is_told_and_does_not_count(client: ArcEvalDBClient) -> None:
+    await run(client, A)
+    await run(client, B)
+    await started(client, A, at=datetime.now(UTC))
+    await started(client, A, at=NOW - timedelta(days=2))
+    await started(client, A, at=NOW - timedelta(days=5))
+    report = await compare(client, "first", "second")
+    assert (report.a.runs, report.a.running, report.a.abandoned) == (1, 1, 2)
+    assert (report.b.running, report.b.abandoned) == (0, 0)
+    recent = await compare(client, "first", "second", since=NOW - timedelta(days=3))
+    assert (recent.a.running, recent.a.abandoned) == (1, 1)
+
+
+async def test_only_the_window_is_read(client: ArcEvalDBClient) -> None:
+    for hours in range(4):
+        await run(client, A, at=NOW - timedelta(hours=hours), cost_usd=hours)
+    await run(client, B)
+
+    async def costs(**window: datetime) -> float:
+        overall = (await compare(client, "first", "second", **window)).metric("cost_usd").a_missing  # type: ignore[arg-type]
+        assert overall == 0
+        return (await compare(client, "first", "second", **window)).a.runs  # type: ignore[arg-type]
+
+    assert await costs() == 4
+    assert await costs(since=NOW - timedelta(hours=2)) == 3, "since is included"
+    assert await costs(since=NOW - timedelta(hours=2), until=NOW) == 2, "until is not"
+    report = await compare(client, "first", "second", since=NOW - timedelta(hours=2))
+    assert (report.since, report.until) == (NOW - timedelta(hours=2), None)
+
+
+async def test_only_the_latest_are_read_where_there_are_many(client: ArcEvalDBClient) -> None:
+    for minutes in range(5):
+        await run(client, A, at=NOW - timedelta(minutes=minutes), score=float(minutes))
+    await run(client, B)
+    report = await compare(client, "first", "second", runs_max=3)
+    overall = report.metric("score")
+    assert (report.a.runs, report.a.is_limited, report.b.is_limited) == (3, True, False)
+    assert report.notes[0].startswith("only the latest 3 runs of A were read")
+    assert overall.a_missing == 0
+    assert (await compare(client, "first", "second", runs_max=6)).a.is_limited is False
+
+
+async def test_tool_uses_of_others_and_of_other_days_are_not_counted(client: ArcEvalDBClient) -> None:
+    long_ago = await run(client, A, "s", tool_errors=1, duration_ms=3 * 86_400_000.0)
+    early = Envelope(time=NOW - timedelta(days=3, hours=12))
+    await client.record_tool_usage([ToolUse(long_ago, "t", success=False, envelope=early)])
+    await run(client, B, "s", tool_errors=4)
+    overall = (await compare(client, "first", "second")).metric("tool_errors").overall
+    assert overall is not None
+    assert (overall.a_mean, overall.b_mean) == (2, 4), "an execution may last for days"
+
+
+async def test_tool_uses_that_were_dropped_are_not_known(
+    client: ArcEvalDBClient, session: Session, edition: Edition
+) -> None:
+    await session.execute("UPDATE storage_policies SET drop_after = INTERVAL '30 days' WHERE relation = 'tool_usage'")
+    await run(client, A, at=NOW - timedelta(days=40))
+    await run(client, A)
+    await run(client, B)
+    dropped = 1 if edition is Edition.TIMESCALEDB else 0
+    assert (await compare(client, "first", "second")).metric("tool_errors").a_missing == dropped
+    # On PostgreSQL nothing is ever dropped; what the schema says it is decides.
+    await session.execute("UPDATE schema_migrations SET edition = 'timescaledb'")
+    assert (await compare(client, "first", "second")).metric("tool_errors").a_missing == 1
+
+
+async def test_a_session_will_do(client: ArcEvalDBClient, session: Session) -> None:
+    await run(client, A)
+    await run(client, B)
+    by_client: ComparisonReport = await compare(client, "first", "second", ComparisonOptions(alpha=0.1))
+    assert await compare(session, "first", "second", ComparisonOptions(alpha=0.1)) == by_client
+
+
+async def test_versions_are_found_by_id_hash_and_name(client: ArcEvalDBClient, session: Session) -> None:
+    await run(client, A)
+    version = ids.configuration_version_id(A)
+    content_hash = ids.configuration_hash(A)
+    for reference in (version, str(version), f"sha256:{content_hash}", f"sha256:{content_hash[:8].upper()}", " first "):
+        found = await resolve_version(session, reference)
+        assert (found.id, found.name) == (version, "first")
+
+
+async def test_a_name_means_the_version_that_has_outcomes(client: ArcEvalDBClient, session: Session) -> None:
+    await run(client, A)
+    await started(client, {**A, "model": "never ended"})
+    assert (await resolve_version(session, "first")).id == ids.configuration_version_id(A)
+    other = {**A, "model": "m3"}
+    await run(client, other)
+    with pytest.raises(UnknownConfigurationError, match="first: that is more than one version with outcomes") as raised:
+        await resolve_version(session, "first")
+    for content in (A, other):
+        assert str(ids.configuration_version_id(content)) in str(raised.value)
+
+
+@pytest.mark.parametrize("reference", [UUID(int=1), "nobody", "sha256:0000", "sha256:0", "sha256:%", ""])
+async def test_what_is_not_there_is_said(session: Session, reference: UUID | str) -> None:
+    with pytest.raises(UnknownConfigurationError, match="no configuration version with this id, hash"):
+        await resolve_version(session, reference)
+
+
+async def test_a_version_is_not_compared_with_itself(client: ArcEvalDBClient) -> None:
+    await run(client, A)
+    with pytest.raises(UnknownConfigurationError, match="are the same configuration version"):
+        await compare(client, "first", ids.configuration_version_id(A))
+
+
+async def test_arguments_are_checked(client: ArcEvalDBClient) -> None:
+    with pytest.raises(ValueError, match="offset from UTC"):
+        await compare(client, "first", "second", since=datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
+    with pytest.raises(ValueError, match="runs_max: must be at least 1"):
+        await compare(client, "first", "second", runs_max=0)
+
+
+async def test_only_the_two_versions_rows_are_looked_at(session: Session) -> None:
+    """However many others there are: by the index on version and time, and tool uses by execution."""
+    from arc_eval_db.sql import queries
+
+    statement = queries("comparison")["scenario_samples"]
+    arguments = "ARRAY[gen_random_uuid(), gen_random_uuid()], now() - INTERVAL '1 day', now(), 1000"
+    await session.execute("SET enable_seqscan = off")
+    await session.execute(f"PREPARE samples AS {statement}")
+    plan = "\n".join(row["QUERY PLAN"] for row in await session.fetch(f"EXPLAIN EXECUTE samples ({arguments})"))
+    assert "outcomes_configuration_version_id_idx" in plan
+    assert "tool_usage_execution_id_idx" in plan
+    assert "Seq Scan on outcomes" not in plan
+    assert "Seq Scan on tool_usage" not in plan
