@@ -7,6 +7,7 @@ from importlib.metadata import version
 import click
 
 from arc_eval_db.cli import config_changes, config_deployments  # noqa: F401 - adds commands to `config`
+from arc_eval_db.cli.api import api
 from arc_eval_db.cli.bench import bench
 from arc_eval_db.cli.compare import compare
 from arc_eval_db.cli.config import config
@@ -43,5 +44,20 @@ def cli() -> None:
     """
 
 
-for command in (demo, local, migrate, topics, consume, replay, lag, dead_letters, config, compare, spool, doctor, bench):
+for command in (
+    demo,
+    local,
+    migrate,
+    topics,
+    consume,
+    replay,
+    lag,
+    dead_letters,
+    config,
+    compare,
+    api,
+    spool,
+    doctor,
+    bench,
+):
     cli.add_command(command)
