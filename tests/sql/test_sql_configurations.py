@@ -199,11 +199,16 @@ class _TakenBackError(ArcEvalError):
     """Ends a transaction of a test."""
 
 
-async def waits(session: Session) -> None:
-    async def is_waiting() -> bool:
-        return bool(await session.fetch_value("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+async def waits(session: Session, sessions: int = 1) -> None:
+    """Until so many sessions wait for a lock."""
 
-    await eventually(is_waiting, "somebody waits for a lock")
+    async def are_waiting() -> bool:
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return int(await session.fetch_value(waiting)) >= sessions
+
+    await eventually(are_waiting, "sessions wait for a lock")
 
 
 async def test_a_number_that_was_waited_for_is_the_next(
@@ -238,13 +243,11 @@ async def test_two_batches_that_meet_two_names_do_not_deadlock(small: DatabaseSe
     second = [started(names[0], content(names[0], low=False)), started(names[1], content(names[1], low=True))]
     async with await connect(small) as holder, await connect(small) as one, await connect(small) as other:
         await holder.execute("BEGIN")
-        await holder.execute("SELECT FROM configurations WHERE name = $1 FOR UPDATE", names[1])
-        both = [asyncio.create_task(write(one, first)), asyncio.create_task(write(other, second))]
-
-        async def are_waiting() -> bool:
-            return int(await session.fetch_value("SELECT count(*) FROM pg_locks WHERE NOT granted")) >= 2
-
-        await eventually(are_waiting, "both wait")
+        await holder.execute("SELECT FROM configurations WHERE name = $1 FOR NO KEY UPDATE", names[1])
+        both = [asyncio.create_task(write(other, second))]
+        await waits(session, 1)
+        both.append(asyncio.create_task(write(one, first)))
+        await waits(session, 2)
         await holder.execute("COMMIT")
         await asyncio.gather(*both)
     assert await numbers(session, names[0]) == await numbers(session, names[1])
@@ -462,6 +465,18 @@ async def test_a_schema_is_enforced_on_people_and_never_on_sandboxes(
     assert (AuditAction.SCHEMA_SET in actions, AuditAction.SCHEMA_CLEARED in actions) == (True, True)
 
 
+def no_network(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What was asked of the network, which gives nothing."""
+    fetched: list[object] = []
+
+    def fetch(*arguments: object, **_: object) -> None:
+        fetched.extend(arguments)
+        raise OSError("no network")
+
+    monkeypatch.setattr("urllib.request.urlopen", fetch)
+    return fetched
+
+
 @pytest.mark.parametrize(
     ("schema", "message"),
     [
@@ -478,28 +493,23 @@ async def test_a_schema_is_enforced_on_people_and_never_on_sandboxes(
 async def test_a_schema_that_cannot_be_enforced_is_refused(
     manager: ConfigurationManager, monkeypatch: pytest.MonkeyPatch, schema: dict[str, Any], message: str
 ) -> None:
+    fetched = no_network(monkeypatch)
     await manager.create("careful", by="ann")
-
-    def fetch(*_: object, **__: object) -> None:
-        raise AssertionError("fetched")
-
-    monkeypatch.setattr("urllib.request.urlopen", fetch)
     with pytest.raises(ContentSchemaError, match=message):
         await manager.set_content_schema("careful", schema, by="ann")
     assert await manager.get_content_schema("careful") is None
+    assert fetched == []
 
 
 async def test_a_remote_reference_is_not_fetched_even_where_it_was_stored(
     manager: ConfigurationManager, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fetch(*_: object, **__: object) -> None:
-        raise AssertionError("fetched")
-
-    monkeypatch.setattr("urllib.request.urlopen", fetch)
+    fetched = no_network(monkeypatch)
     await manager.create("careful", by="ann")
     await session.execute("""UPDATE configurations SET content_schema = '{"$ref": "https://example.com/s.json"}'""")
     with pytest.raises(ContentSchemaError, match="others are never fetched"):
         await push(manager, "careful", {})
+    assert fetched == []
 
 
 async def test_a_schema_may_refer_to_itself(manager: ConfigurationManager) -> None:

@@ -12,14 +12,6 @@ _DIFFERENCES = "tests/sql/test_sql_configuration_differences.py"
 
 CONFIGURATION_MUTATIONS = (
     Mutation(
-        "config-lock-order",
-        "Two batches that bring versions of the same two configurations do not deadlock",
-        _MIGRATION,
-        "WHERE configuration_id IS NOT NULL ORDER BY configuration_id, id\n",
-        "WHERE configuration_id IS NOT NULL ORDER BY id\n",
-        (f"{_TESTS}::test_two_batches_that_meet_two_names_do_not_deadlock",),
-    ),
-    Mutation(
         "config-number-rights",
         "The writer's versions get numbers, to which it has no right",
         _MIGRATION,
