@@ -107,15 +107,15 @@ async def test_a_cursor_is_good_for_its_own_query_only(database: DatabaseSetting
         cursor = httpx.URL(following).params["cursor"]
         key = orjson.loads(base64.urlsafe_b64decode(cursor + "=="))[0]
 
-        async def ask(path: str = "/v1/configurations", **parameters: str) -> httpx.Response:
-            return await api.get(path, params={"text": "", **parameters})
+        async def ask(**parameters: str) -> httpx.Response:
+            return await api.get("/v1/configurations", params={"text": "", **parameters})
 
         # Another size of page is the same query.
         assert [row["name"] for row in answer(await ask(cursor=cursor, limit="2"))["items"]] == ["b", "c"]
         for response in (
             await ask(cursor=cursor, archived="true"),
             await ask(cursor=cursor, text="x"),
-            await ask("/v1/audit", cursor=cursor),
+            await api.get("/v1/audit", params={"cursor": cursor}),
         ):
             assert "another query" in problem(response, 422, "invalid")["detail"]
         bad = ("", "x", "====", "é", encoded(1), encoded([key]), encoded([key, 1]), encoded([key, None]), encoded({}))

@@ -188,11 +188,12 @@ async def test_only_a_hash_is_kept(session: Session) -> None:
 async def test_use_is_noted_to_the_hour(guarded: httpx.AsyncClient, session: Session) -> None:
     token = await make_token(session)
     noted = (
-        "SELECT last_used_at = date_trunc('hour', last_used_at), xmin::text AS written FROM api_tokens WHERE id = $1"
+        "SELECT last_used_at = date_trunc('hour', last_used_at) AS is_hour, xmin::text AS written"
+        " FROM api_tokens WHERE id = $1"
     )
     await guarded.get("/v1/audit", headers=bearer(token))
     first = await session.fetch(noted, token[5:17])
-    assert first[0][0] is True
+    assert first[0]["is_hour"] is True
     await session.execute("UPDATE api_tokens SET last_used_at = date_trunc('hour', now()) WHERE id = $1", token[5:17])
     before = await session.fetch(noted, token[5:17])
     await guarded.get("/v1/audit", headers=bearer(token))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -29,7 +31,8 @@ async def report(
     Raises:
         ProblemError: one of them has no outcomes.
     """
-    # scipy takes a second to import.
+    # scipy takes a second to import: in a thread, so that the other requests get their turn.
+    await asyncio.to_thread(importlib.import_module, "arc_eval_db.recommendations")
     from arc_eval_db.recommendations import (  # noqa: PLC0415 - see above
         ComparisonOptions,
         UnknownConfigurationError,

@@ -8,12 +8,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from arc_eval_db.configurations import ConfigurationVersion, differences, json_patch, text_diff
+from arc_eval_db.configurations.differences import pretty
 from arc_eval_db.dashboards.api import models
 from arc_eval_db.dashboards.api.parameters import Manager, ReferenceQuery
-from arc_eval_db.dashboards.api.problems import Kind, ProblemError
+from arc_eval_db.dashboards.api.problems import Kind, ProblemError, invalid
 from arc_eval_db.dashboards.api.responses import reading
 
 router = APIRouter(prefix="/v1/diffs", tags=["diffs"])
+
+LINES_MAX = 20_000
+"""Of both contents as indented JSON: what lines have in common takes up to the square of their number to find."""
 
 Format = Annotated[models.DiffFormat, Query(alias="format", description="By path, as JSON Patch, or as text.")]
 
@@ -29,6 +33,8 @@ async def diff_versions(
             raise ProblemError(
                 Kind.CONFLICT, f"the content of {version.reference} is not known: no event has brought it"
             )
+    if format_ == "text" and sum(pretty(one.content).count("\n") for one in (first, second)) > LINES_MAX:
+        raise invalid("query.format", f"more than {LINES_MAX:,} lines; ask for changes, or for a patch")
     # Large ones take a while: the other requests get their turn.
     found = await asyncio.to_thread(_differences, first, second, format_)
     summaries = {
