@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 MINUTES ?= 10
-FOLDERS := schemas producers sql consumers replay recommendations local bench cli tests examples
+FOLDERS := schemas producers sql consumers replay recommendations dashboards local bench cli tests examples
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-timescaledb test-faults test-mutations load soak check coverage bench bench-compare bench-views bench-storage bench-recorder bench-yielding pictures format lint types imports schema lock clean
@@ -84,7 +84,7 @@ types: install ## types
 imports: install ## which folder may import which
 	$(BIN)/lint-imports --no-logo
 
-schema: install ## regenerate JSON Schemas, examples, AsyncAPI, the metrics page and schema.*.sql
+schema: install ## regenerate JSON Schemas, examples, AsyncAPI, OpenAPI, the metrics page and schema.*.sql
 	PYTHONPATH=tests $(BIN)/python -m support.regenerate
 
 lock: ## pin every dependency again, with hashes (needs uv)

@@ -1,5 +1,21 @@
 -- Made from the migrations by `make schema`; a test compares the two. Not to be edited.
 
+CREATE TABLE api_tokens (
+    id text NOT NULL,
+    name text NOT NULL,
+    scope text NOT NULL,
+    secret_hash bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    created_by text NOT NULL,
+    expires_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    revoked_by text,
+    CONSTRAINT api_tokens_revoked_check CHECK (((revoked_at IS NULL) = (revoked_by IS NULL))),
+    CONSTRAINT api_tokens_scope_check CHECK ((scope = ANY (ARRAY['read'::text, 'admin'::text]))),
+    CONSTRAINT api_tokens_secret_hash_check CHECK ((octet_length(secret_hash) = 32)),
+    CONSTRAINT api_tokens_pkey PRIMARY KEY (id)
+);
 CREATE TABLE configuration_audit (
     id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
     configuration_id uuid NOT NULL,
@@ -811,6 +827,19 @@ CREATE TRIGGER configuration_versions_number_inserted AFTER INSERT ON configurat
 CREATE TRIGGER configuration_versions_number_updated AFTER UPDATE ON configuration_versions REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION number_configuration_versions();
 -- arc_eval_admin may SELECT on active_simulations
 -- arc_eval_reader may SELECT on active_simulations
+-- arc_eval_admin may INSERT, SELECT on api_tokens
+-- arc_eval_reader may SELECT on api_tokens.created_at
+-- arc_eval_reader may SELECT on api_tokens.created_by
+-- arc_eval_reader may SELECT on api_tokens.expires_at
+-- arc_eval_reader may SELECT on api_tokens.id
+-- arc_eval_admin may UPDATE on api_tokens.last_used_at
+-- arc_eval_reader may SELECT on api_tokens.last_used_at
+-- arc_eval_reader may SELECT on api_tokens.name
+-- arc_eval_admin may UPDATE on api_tokens.revoked_at
+-- arc_eval_reader may SELECT on api_tokens.revoked_at
+-- arc_eval_admin may UPDATE on api_tokens.revoked_by
+-- arc_eval_reader may SELECT on api_tokens.revoked_by
+-- arc_eval_reader may SELECT on api_tokens.scope
 -- arc_eval_admin may INSERT, SELECT on configuration_audit
 -- arc_eval_reader may SELECT on configuration_audit
 -- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on configuration_deployments

@@ -15,7 +15,18 @@ from support.regenerate import metrics_page
 from support.servers import KAFKA_IMAGE, TIMESCALEDB_IMAGE
 
 ROOT = Path(__file__).resolve().parents[2]
-PORTIONS = ("schemas", "producers", "sql", "consumers", "replay", "recommendations", "local", "bench", "cli")
+PORTIONS = (
+    "schemas",
+    "producers",
+    "sql",
+    "consumers",
+    "replay",
+    "recommendations",
+    "dashboards",
+    "local",
+    "bench",
+    "cli",
+)
 
 
 def modules() -> Iterator[Path]:

@@ -55,6 +55,9 @@ DEAD_LETTERS_WITHOUT_CONTENT = (
     *("sqlstate", "detail", "event_id", "event_type", "consumer_group", "consumer_version", "attempts", "resolved_at"),
     *("last_attempt_at", "last_detail", "quarantined_at", "resolution", "resolved_by"),
 )
+TOKENS_WITHOUT_HASHES = (
+    *("id", "name", "scope", "created_at", "created_by", "expires_at", "last_used_at", "revoked_at", "revoked_by"),
+)
 
 
 def merged(*columns: str) -> dict[str, set[str]]:
@@ -69,6 +72,10 @@ EXPECTED: dict[str, dict[str, set[str]]] = {
     "configuration_versions": merged("configuration_id", "content_hash", "content"),
     **dict.fromkeys(CONFIGURATION_TABLES, NOT_THE_WRITERS),
     "configuration_audit": {READER: {"SELECT"}, ADMIN: {"SELECT", "INSERT"}},
+    "api_tokens": {
+        READER: {f"SELECT({column})" for column in TOKENS_WITHOUT_HASHES},
+        ADMIN: {"SELECT", "INSERT", *(f"UPDATE({column})" for column in ("last_used_at", "revoked_at", "revoked_by"))},
+    },
     "scenarios": merged("name"),
     "simulations": merged("name"),
     "executions": merged("started_at", "ended_at", "attempt", "source", "metadata"),
@@ -264,6 +271,7 @@ FORBIDDEN_TO_WRITER = (
     "UPDATE configurations SET content_schema = NULL",
     "SELECT * FROM configuration_audit",
     "SELECT * FROM replay_jobs",
+    "SELECT id FROM api_tokens",
 )
 FORBIDDEN_TO_READER = (
     "CREATE TEMP TABLE mine (a int)",
@@ -274,6 +282,13 @@ FORBIDDEN_TO_READER = (
     "SELECT key FROM dead_letters",
     "SELECT headers FROM dead_letters",
     "SELECT * FROM dead_letters",
+    "SELECT secret_hash FROM api_tokens",
+)
+FORBIDDEN_TO_ADMIN = (
+    "UPDATE api_tokens SET scope = 'admin'",
+    "UPDATE api_tokens SET expires_at = NULL",
+    "UPDATE api_tokens SET secret_hash = ''",
+    "DELETE FROM api_tokens",
 )
 
 
@@ -282,7 +297,7 @@ FORBIDDEN_TO_READER = (
     [
         (WRITER, (*FORBIDDEN_TO_ALL, *FORBIDDEN_TO_WRITER)),
         (READER, (*FORBIDDEN_TO_ALL, *FORBIDDEN_TO_READER)),
-        (ADMIN, FORBIDDEN_TO_ALL),
+        (ADMIN, (*FORBIDDEN_TO_ALL, *FORBIDDEN_TO_ADMIN)),
     ],
 )
 async def test_what_is_not_meant_for_a_role_is_refused(
@@ -309,8 +324,9 @@ async def test_the_reader_reads_everything_but_what_dead_letters_hold(reader: Se
         TopicPartition("t", 0), 5, datetime.now(UTC), RefusalReason.INVALID_DATA, "E", "d", None, b"v", ()
     )
     await insert_dead_letters(session, [letter], group="g", version="1")
-    for relation in EXPECTED.keys() - {"dead_letters"}:
+    for relation in EXPECTED.keys() - {"dead_letters", "api_tokens"}:
         await reader.fetch(f"SELECT * FROM {relation} LIMIT 1")
+    assert await reader.fetch(queries("api_tokens")["tokens"]) == []
     assert await reader.fetch_value("SELECT count(*) FROM dead_letters") == 1
     assert await reader.fetch_value("SELECT reason FROM dead_letters") == "invalid_data"
     counts = (await reader.fetch(queries("summary")["event_counts"], ids.simulation_id("nightly")))[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any, NamedTuple
 
 from arc_eval_db.client import CLIENT_METRICS
 from arc_eval_db.consumers.metrics import METRICS
+from arc_eval_db.dashboards.api.app import create_app
+from arc_eval_db.dashboards.api.database import ApiDatabase
+from arc_eval_db.dashboards.api.settings import ApiSettings
 from arc_eval_db.database import DatabaseSettings
 from arc_eval_db.metrics import MetricDefinition
 from arc_eval_db.migrations import Edition, Migrator, describe_schema
@@ -71,6 +75,13 @@ def metrics_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def openapi_text() -> str:
+    """dashboards/openapi.json, from the routes; no database is asked."""
+    nowhere = ApiDatabase(DatabaseSettings.load(database_url="postgresql://localhost/none"))
+    document = create_app(ApiSettings(), nowhere).openapi()
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
 async def _write_schemas(url: str) -> None:
     server = DatabaseSettings.load(database_url=url)
     async with await connect(server) as session:
@@ -89,7 +100,8 @@ def main() -> None:
     """Write what is generated."""
     write_schemas(ROOT / "schemas")
     (ROOT / "docs" / "metrics.md").write_text(metrics_page())
-    print("wrote schemas/ and docs/metrics.md")
+    (ROOT / "dashboards" / "openapi.json").write_text(openapi_text())
+    print("wrote schemas/, docs/metrics.md and dashboards/openapi.json")
     with tempfile.TemporaryDirectory() as directory, start_servers(Path(directory)) as servers:
         asyncio.run(_write_schemas(servers.database_url))
 

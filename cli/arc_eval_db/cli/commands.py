@@ -7,6 +7,7 @@ from importlib.metadata import version
 import click
 
 from arc_eval_db.cli import config_changes, config_deployments  # noqa: F401 - adds commands to `config`
+from arc_eval_db.cli.api import api
 from arc_eval_db.cli.bench import bench
 from arc_eval_db.cli.compare import compare
 from arc_eval_db.cli.config import config
@@ -54,6 +55,7 @@ for command in (
     dead_letters,
     config,
     compare,
+    api,
     spool,
     doctor,
     bench,

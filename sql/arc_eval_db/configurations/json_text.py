@@ -23,14 +23,15 @@ class JsonSyntaxError(DocumentError):
 
 
 class JsonReader:
-    """Reads one JSON document. Deeper than `DEPTH_MAX` it does not go, so that recursion is bounded."""
+    """Reads one JSON document. Deeper than `depth_max` it does not go, so that recursion is bounded."""
 
-    def __init__(self, text: str, source: str) -> None:
+    def __init__(self, text: str, source: str, *, depth_max: int = DEPTH_MAX) -> None:
         """
         Args:
             source: the file's name, for errors.
+            depth_max: more where the content stands within something else.
         """
-        self._text, self._source = text, source
+        self._text, self._source, self._depth_max = text, source, depth_max
 
     def read(self) -> Any:
         """The value.
@@ -50,8 +51,8 @@ class JsonReader:
         if first == '"':
             return self._string(at)
         if first in ("{", "["):
-            if depth >= DEPTH_MAX:
-                raise self._refused(f"deeper than {DEPTH_MAX} levels; flatten the configuration", at)
+            if depth >= self._depth_max:
+                raise self._refused(f"deeper than {self._depth_max} levels; flatten the configuration", at)
             return self._object(at, depth) if first == "{" else self._list(at, depth)
         if number := _NUMBER.match(self._text, at):
             return self._number(number, at), number.end()

@@ -1,0 +1,1 @@
+"""What people look at and talk to: the admin API."""

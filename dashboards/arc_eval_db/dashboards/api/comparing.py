@@ -1,0 +1,46 @@
+"""The one place that knows how versions are compared; what that needs is imported with the first comparison."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from arc_eval_db.client import ArcEvalDBClient
+from arc_eval_db.dashboards.api.problems import Kind, ProblemError
+
+
+async def report(
+    client: ArcEvalDBClient,
+    a: UUID,
+    b: UUID,
+    options: Mapping[str, Any],
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    runs_max: int,
+) -> dict[str, Any]:
+    """B against A as JSON.
+
+    Args:
+        options: of `ComparisonOptions`.
+
+    Raises:
+        ProblemError: one of them has no outcomes.
+    """
+    # scipy takes a second to import: in a thread, so that the other requests get their turn.
+    await asyncio.to_thread(importlib.import_module, "arc_eval_db.recommendations")
+    from arc_eval_db.recommendations import (  # noqa: PLC0415 - see above
+        ComparisonOptions,
+        UnknownConfigurationError,
+        compare,
+    )
+
+    try:
+        found = await compare(client, a, b, ComparisonOptions(**options), since=since, until=until, runs_max=runs_max)
+    except UnknownConfigurationError as error:
+        raise ProblemError(Kind.NOT_FOUND, str(error)) from error
+    return found.to_json()

@@ -1,0 +1,52 @@
+"""Comparisons: which of two versions is better, and how sure that is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+
+from arc_eval_db.dashboards.api import comparing, models
+from arc_eval_db.dashboards.api.parameters import Database, MomentQuery, ReferenceQuery
+from arc_eval_db.dashboards.api.problems import Kind, invalid
+from arc_eval_db.dashboards.api.responses import reading
+
+router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"])
+
+MetricName = Literal["success", "score", "cost_usd", "duration_ms", "tool_errors"]
+Share = Annotated[float, Query(gt=0, lt=1)]
+
+
+@router.get("", response_model=models.Comparison, responses=reading(Kind.NOT_FOUND, Kind.CONFLICT))
+async def compare_versions(
+    a: ReferenceQuery,
+    b: ReferenceQuery,
+    database: Database,
+    since: MomentQuery = None,
+    until: MomentQuery = None,
+    metric: Annotated[MetricName, Query(description="What the verdict is about.")] = "success",
+    detect: Annotated[float, Query(gt=0, le=1000, description="The smallest difference of interest.")] = 0.05,
+    margin: Annotated[
+        float | None, Query(gt=0, le=1000, description="With it the verdict may be that both are equivalent.")
+    ] = None,
+    alpha: Annotated[float, Query(gt=0, lt=0.5)] = 0.05,
+    power: Share = 0.8,
+    scenarios_min: Annotated[int, Query(ge=2, le=10_000)] = 10,
+    runs_max: Annotated[int, Query(ge=1, le=50_000, description="Of each side, the latest.")] = 50_000,
+) -> Any:
+    """Compare B with A, the baseline, over the scenarios that both have run."""
+    first = await database.configurations.get_version(a)
+    second = await database.configurations.get_version(b)
+    if first.id == second.id:
+        raise invalid("query.b", "is the same version as a; name another")
+    options = {
+        "metric": metric,
+        "detect": detect,
+        "margin": margin,
+        "alpha": alpha,
+        "power": power,
+        "scenarios_min": scenarios_min,
+    }
+    return await comparing.report(
+        database.client, first.id, second.id, options, since=since, until=until, runs_max=runs_max
+    )

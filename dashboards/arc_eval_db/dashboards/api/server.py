@@ -1,0 +1,101 @@
+"""Serving the API: one process, its own address, a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from arc_eval_db.dashboards.api.app import create_app
+from arc_eval_db.dashboards.api.database import ApiDatabase
+from arc_eval_db.dashboards.api.settings import ApiSettings
+from arc_eval_db.errors import SettingsError
+
+_DRAIN_TIMEOUT_S = 10
+_BACKLOG = 128
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Server(uvicorn.Server):
+    """Ends at the first signal, and does not raise it again when it is done: to end so is no failure."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._stop)
+        try:
+            yield
+        finally:
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+
+    def _stop(self) -> None:
+        # The second one does not wait for requests at work.
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+async def serve(settings: ApiSettings, database: ApiDatabase, *, on_listening: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; requests at work have ten seconds to end.
+
+    Args:
+        on_listening: is told the address.
+
+    Raises:
+        SettingsError: the address cannot be listened on, or others could reach it and there is no token.
+        RetryableError, FatalError: the database cannot be used.
+    """
+    async with database:
+        if settings.tokens_required and not await database.has_usable_token():
+            raise SettingsError(
+                f"{_reach(settings)} and there is no token that would keep them out; "
+                "make one first: arc-eval-db api token create --scope admin --name NAME"
+            )
+        with _listening(settings) as listener:
+            config = uvicorn.Config(
+                create_app(settings, database),
+                # What a proxy says of the client is believed by nobody here.
+                proxy_headers=False,
+                server_header=False,
+                ws="none",
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=_DRAIN_TIMEOUT_S,
+            )
+            host, port = listener.getsockname()[:2]
+            on_listening(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+            await _Server(config).serve(sockets=[listener])
+
+
+def _reach(settings: ApiSettings) -> str:
+    if settings.is_loopback:
+        return "with --allowed-host others may be let through to it"
+    return f"--host {settings.host} can be reached from other machines"
+
+
+def _listening(settings: ApiSettings) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise SettingsError(f"--host {settings.host}: {error.strerror}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        # Whoever is told the address may come at once.
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"cannot listen on {settings.host}:{settings.port}: {os.strerror(error.errno or 0)}; "
+            "name another with --port"
+        ) from error
+    return listener
