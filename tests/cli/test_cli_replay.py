@@ -258,9 +258,7 @@ async def test_the_log_is_compared_with_the_tables(
     assert "arc-eval-db replay shadows --drop" in kept.stdout
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGKILL, signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 async def test_a_backfill_that_ends_in_the_middle_is_gone_on_with(
     run: Command, kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, number: signal.Signals
 ) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from arc_eval_db.client import ArcEvalDBClient
-from arc_eval_db.dashboards.api.problems import Kind, ProblemError
 
 
 async def report(
@@ -27,20 +26,10 @@ async def report(
 
     Args:
         options: of `ComparisonOptions`.
-
-    Raises:
-        ProblemError: one of them has no outcomes.
     """
     # scipy takes a second to import: in a thread, so that the other requests get their turn.
     await asyncio.to_thread(importlib.import_module, "arc_eval_db.recommendations")
-    from arc_eval_db.recommendations import (  # noqa: PLC0415 - see above
-        ComparisonOptions,
-        UnknownConfigurationError,
-        compare,
-    )
+    from arc_eval_db.recommendations import ComparisonOptions, compare  # noqa: PLC0415 - see above
 
-    try:
-        found = await compare(client, a, b, ComparisonOptions(**options), since=since, until=until, runs_max=runs_max)
-    except UnknownConfigurationError as error:
-        raise ProblemError(Kind.NOT_FOUND, str(error)) from error
+    found = await compare(client, a, b, ComparisonOptions(**options), since=since, until=until, runs_max=runs_max)
     return found.to_json()
