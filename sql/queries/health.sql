@@ -221,12 +221,15 @@ WHERE COALESCE(job.hypertable_schema, job.proc_schema) = current_schema();
 
 -- name: aggregates
 -- Behind: the newest chunk of what an aggregate is computed from began before a day and the end of its refresh, and is
--- not materialized. From the catalogue alone, so to the length of a chunk.
+-- not materialized. From the catalogue alone, so to the length of a chunk. Where nothing of a chunk belongs into the
+-- aggregate, as without errors, its watermark stays: then what counts is when it was last refreshed.
 SELECT
     aggregate.view_name::text AS aggregate,
     CASE
         WHEN _timescaledb_functions.to_timestamp(_timescaledb_functions.cagg_watermark(own.id)) <= newest.began_at
-            THEN GREATEST(0, EXTRACT(epoch FROM now() - newest.began_at - INTERVAL '1 day 1 hour'))
+            THEN GREATEST(0, EXTRACT(epoch FROM LEAST(
+                now() - newest.began_at - INTERVAL '1 day 1 hour', now() - refreshed.last_at
+            )))
         ELSE 0
     END::float8 AS behind_s
 FROM timescaledb_information.continuous_aggregates AS aggregate
@@ -240,6 +243,14 @@ CROSS JOIN LATERAL (
         AND chunk.hypertable_name = aggregate.hypertable_name
         AND chunk.range_start <= now()
 ) AS newest
+CROSS JOIN LATERAL (
+    SELECT max(stats.last_successful_finish) FILTER (WHERE isfinite(stats.last_successful_finish)) AS last_at
+    FROM timescaledb_information.jobs AS job
+    JOIN timescaledb_information.job_stats AS stats USING (job_id)
+    WHERE job.proc_name = 'policy_refresh_continuous_aggregate'
+        AND job.hypertable_schema = aggregate.view_schema
+        AND job.hypertable_name = aggregate.view_name
+) AS refreshed
 WHERE aggregate.view_schema = current_schema()
 ORDER BY behind_s DESC NULLS LAST, aggregate.view_name
 LIMIT 1;

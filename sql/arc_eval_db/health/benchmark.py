@@ -40,7 +40,8 @@ class WriteBenchmark:
 async def benchmark_on(session: Session, rows: int, deadline_s: float) -> WriteBenchmark:
     """COPY made-up outcomes into a copy of the table, with its indexes, in a transaction that is rolled back.
 
-    The live tables are read for their definition, and not written to: no row, dead or alive, is left anywhere.
+    The live tables are read for their definition, and not written to: no row, dead or alive, is left in them. Until the
+    end a migration of `outcomes` would wait.
 
     Raises:
         ValueError: `rows` out of range.
