@@ -84,7 +84,7 @@ types: install ## types
 imports: install ## which folder may import which
 	$(BIN)/lint-imports --no-logo
 
-schema: install ## regenerate JSON Schemas, examples, AsyncAPI, OpenAPI, the metrics page and schema.*.sql
+schema: install ## regenerate JSON Schemas, examples, AsyncAPI, OpenAPI, the metrics page, docs/health.md's tables and schema.*.sql
 	PYTHONPATH=tests $(BIN)/python -m support.regenerate
 
 lock: ## pin every dependency again, with hashes (needs uv)

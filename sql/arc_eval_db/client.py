@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
-from arc_eval_db.database import DatabaseSettings, PoolClosedError, Session
+from arc_eval_db.database import DatabaseSettings, PoolClosedError, Session, SessionPool
 from arc_eval_db.errors import ArcEvalError
 from arc_eval_db.operations import CLIENT_METRICS, ClientMetrics, OnOperation, Operation, Operations, Running
 from arc_eval_db.records import (
@@ -107,6 +107,15 @@ class ArcEvalDBClient:
         self._operations = Operations(retries or RetryPolicy(), self.metrics, on_operation)
         self._writer = BatchWriter()
         self._queries = queries("client")
+
+    @property
+    def pool(self) -> SessionPool:
+        """The open pool, to look at (`DatabaseHealthChecker`).
+
+        Raises:
+            PoolClosedError: the client is not open.
+        """
+        return self._operations.pool
 
     async def open(self) -> None:
         """Open the pool; nothing happens where it is open already.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.regenerate import metrics_page
+from support.regenerate import HEALTH_BEGIN, HEALTH_END, health_page, metrics_page
 from support.servers import KAFKA_IMAGE, TIMESCALEDB_IMAGE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,6 +117,12 @@ def test_dependencies_are_pinned_with_hashes_and_no_address() -> None:
 
 def test_the_metrics_page_is_made_from_the_list() -> None:
     assert (ROOT / "docs" / "metrics.md").read_text() == metrics_page(), "run: make schema"
+
+
+def test_the_tables_of_the_health_page_are_made_from_the_list_of_checks() -> None:
+    page = (ROOT / "docs" / "health.md").read_text()
+    assert (page.count(HEALTH_BEGIN), page.count(HEALTH_END)) == (1, 1)
+    assert page == health_page(page), "run: make schema"
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -15,6 +15,8 @@ from arc_eval_db.dashboards.api.app import create_app
 from arc_eval_db.dashboards.api.database import ApiDatabase
 from arc_eval_db.dashboards.api.settings import ApiSettings
 from arc_eval_db.database import DatabaseSettings
+from arc_eval_db.health import HealthSettings
+from arc_eval_db.health.checks import CHECKS
 from arc_eval_db.metrics import MetricDefinition
 from arc_eval_db.migrations import Edition, Migrator, describe_schema
 from arc_eval_db.migrations.edition import detect_edition
@@ -82,6 +84,29 @@ def openapi_text() -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
+HEALTH_BEGIN, HEALTH_END = "<!-- checks: begin (made by `make schema`) -->", "<!-- checks: end -->"
+
+
+def health_tables() -> str:
+    """The part of docs/health.md between its markers: the list of checks, and every setting."""
+    lines = [HEALTH_BEGIN, "| check | figure | unit | variables | what to do |", "| --- | --- | --- | --- | --- |"]
+    for check in CHECKS:
+        variables = ", ".join(f"`{name.upper()}`" for name in check.limits) or "-"
+        looks_at = check.looks_at + (f" ({check.needs.value})" if check.needs else "")
+        lines.append(f"| `{check.name}` | {looks_at} | {check.unit} | {variables} | {check.next_step} |")
+    lines += ["", "| variable, after `ARC_EVAL_HEALTH_` | default |", "| --- | --- |"]
+    for name, field in HealthSettings.model_fields.items():
+        default = "none" if field.default is None else f"{field.default:,.10g}"
+        lines.append(f"| `{name.upper()}` | {default} |")
+    return "\n".join([*lines, HEALTH_END])
+
+
+def health_page(page: str) -> str:
+    """docs/health.md with its tables made anew."""
+    head, _, rest = page.partition(HEALTH_BEGIN)
+    return head + health_tables() + rest.partition(HEALTH_END)[2]
+
+
 async def _write_schemas(url: str) -> None:
     server = DatabaseSettings.load(database_url=url)
     async with await connect(server) as session:
@@ -101,7 +126,9 @@ def main() -> None:
     write_schemas(ROOT / "schemas")
     (ROOT / "docs" / "metrics.md").write_text(metrics_page())
     (ROOT / "dashboards" / "openapi.json").write_text(openapi_text())
-    print("wrote schemas/, docs/metrics.md and dashboards/openapi.json")
+    health = ROOT / "docs" / "health.md"
+    health.write_text(health_page(health.read_text()))
+    print("wrote schemas/, dashboards/openapi.json, docs/metrics.md and the tables of docs/health.md")
     with tempfile.TemporaryDirectory() as directory, start_servers(Path(directory)) as servers:
         asyncio.run(_write_schemas(servers.database_url))
 

@@ -15,6 +15,7 @@ from arc_eval_db.cli.consume import consume
 from arc_eval_db.cli.dead_letters import dead_letters
 from arc_eval_db.cli.demo import demo
 from arc_eval_db.cli.doctor import doctor
+from arc_eval_db.cli.health import health
 from arc_eval_db.cli.lag import lag
 from arc_eval_db.cli.local import local
 from arc_eval_db.cli.migrate import migrate
@@ -52,6 +53,7 @@ for command in (
     consume,
     replay,
     lag,
+    health,
     dead_letters,
     config,
     compare,

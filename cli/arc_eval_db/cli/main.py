@@ -7,8 +7,8 @@ import sys
 EXIT_FAILED = 1
 """The operation failed; standard error says why and what to do next."""
 EXIT_FOUND = 3
-"""The operation worked and what it looked at is not as it should be (`doctor`, `lag --max-lag`, `migrate verify`,
-`dead-letters retry`, `compare --fail-if`)."""
+"""The operation worked and what it looked at is not as it should be (`doctor`, `health`, `lag --max-lag`,
+`migrate verify`, `dead-letters retry`, `compare --fail-if`)."""
 EXIT_INTERRUPTED = 130
 
 

@@ -65,6 +65,11 @@ class SessionPool:
         return cls(settings, pool)
 
     @property
+    def settings(self) -> DatabaseSettings:
+        """What the pool was opened with."""
+        return self._settings
+
+    @property
     def statistics(self) -> PoolStatistics:
         """How many connections there are, and how many are in use."""
         return PoolStatistics(
