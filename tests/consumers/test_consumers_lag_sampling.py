@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -162,6 +163,26 @@ async def test_a_worker_goes_on_where_sampling_fails(
     worker.stop()
     await asyncio.wait_for(running, 30)
     assert await session.fetch_value("SELECT count(*) FROM tool_usage") == 5
+
+
+async def test_a_cancellation_that_is_swallowed_does_not_keep_the_worker(
+    kafka_settings: KafkaSettings, database: DatabaseSettings, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As aiokafka does now and then while it connects."""
+    asked = asyncio.Event()
+
+    async def swallow(*_: object) -> list[object]:
+        asked.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(5)
+        return []
+
+    monkeypatch.setattr(LagSampler, "_measure", swallow)
+    worker = Worker(kafka_settings, database, consumer_settings(group, lag_sample_interval_s=0.05))
+    running = asyncio.create_task(worker.run())
+    await asked.wait()
+    worker.stop()
+    await asyncio.wait_for(running, 20)
 
 
 async def test_a_worker_that_is_told_not_to_takes_no_sample(

@@ -90,6 +90,15 @@ class Worker:
             open_s_max=consumer.retry_backoff_s_max,
             on_change=self._account.breaker_changed,
         )
+        self._sampler = LagSampler(
+            kafka,
+            database,
+            consumer.group,
+            consumer.lag_sample_interval_s,
+            self.metrics,
+            positions=lambda: self._positions,
+            may_write=lambda: self._breaker.state is not BreakerState.OPEN,
+        )
         self._watchdog = Watchdog(consumer.stall_timeout_s)
         self._standby = StandbyCheck(consumer.session_timeout_s + _SILENCE_GRACE_S)
         self._stopping = asyncio.Event()
@@ -124,8 +133,7 @@ class Worker:
         finally:
             draining.cancel()
             consuming.cancel()
-            if not sampling.cancelling():  # a second time would break off how it lets go of its connections
-                sampling.cancel()
+            self._end_sampling(sampling)
             await asyncio.wait({draining, sampling, consuming})
             self.report.seconds = time.monotonic() - started
             self._account.stopped()
@@ -134,25 +142,20 @@ class Worker:
     async def _drain(self, consuming: asyncio.Task[None], sampling: asyncio.Task[None]) -> None:
         """After a stop, give the batch in hand its time, then end it: it will be read again."""
         await self._stopping.wait()
-        sampling.cancel()
+        self._end_sampling(sampling)
         await asyncio.wait({consuming}, timeout=self._settings.drain_timeout_s * _DRAIN_SHARE)
         if not consuming.done():
             log.warning("drain_timed_out", seconds=self._settings.drain_timeout_s)
             consuming.cancel()
 
     async def _sample_lag(self) -> None:
-        if not self._settings.lag_sample_interval_s:
-            return
-        sampler = LagSampler(
-            self._kafka,
-            self._database,
-            self._settings.group,
-            self._settings.lag_sample_interval_s,
-            self.metrics,
-            positions=lambda: self._positions,
-            may_write=lambda: self._breaker.state is not BreakerState.OPEN,
-        )
-        await sampler.run()
+        if self._settings.lag_sample_interval_s:
+            await self._sampler.run()
+
+    def _end_sampling(self, sampling: asyncio.Task[None]) -> None:
+        self._sampler.stop()
+        if not sampling.cancelling():  # a second time would break off how it lets go of its connections
+            sampling.cancel()
 
     async def _run(self) -> None:
         """Consume over one Kafka client after another."""

@@ -10,12 +10,22 @@ from typing import Any, Self
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+    for_code,
+)
 
 from arc_eval_db.consumers.kafka.admin import read_topic_settings
 from arc_eval_db.consumers.kafka.errors import translated_errors
 from arc_eval_db.settings import KafkaSettings
 from arc_eval_db.writer import TopicPartition
+
+# What a broker answers that has just begun to coordinate groups, such as to the first one that ever asks.
+_NOT_YET = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError)
+_RETRY_S = 0.1
 
 # While these last nobody has any partition, and that says nothing.
 _REBALANCING = ("PreparingRebalance", "CompletingRebalance")
@@ -66,11 +76,18 @@ class GroupReader:
         """
         with translated_errors("looking at the group"):
             async with asyncio.timeout(self._timeout_s):
-                described = await self._client.describe_consumer_groups([group])
-                committed = await self._client.list_consumer_group_offsets(group)
-            code, _, state, _, _, members, *_ = described[0].groups[0]
-            if code:
-                raise for_code(code)(group)
+                while True:
+                    try:
+                        return await self._standing(group)
+                    except _NOT_YET:
+                        await asyncio.sleep(_RETRY_S)
+
+    async def _standing(self, group: str) -> GroupStanding:
+        described = await self._client.describe_consumer_groups([group])
+        code, _, state, _, _, members, *_ = described[0].groups[0]
+        if code:
+            raise for_code(code)(group)
+        committed = await self._client.list_consumer_group_offsets(group)
         return GroupStanding(
             members=len(members),
             owned=None if state in _REBALANCING else frozenset(_assigned(members)),

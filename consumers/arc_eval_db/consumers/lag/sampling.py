@@ -63,11 +63,16 @@ class LagSampler:
         self._may_write = may_write
         self._reader: LogReader | None = None
         self._shown: set[TopicPartition] = set()
+        self._is_over = False
+
+    def stop(self) -> None:
+        """End `run` after the sample in hand, also where aiokafka has swallowed a cancellation."""
+        self._is_over = True
 
     async def run(self) -> None:
-        """Sample until cancelled. Raises nothing of its own."""
+        """Sample until stopped and cancelled. Raises nothing of its own."""
         try:
-            while True:
+            while not self._is_over:
                 await asyncio.sleep(self._interval_s)
                 await self.sample()
         finally:
