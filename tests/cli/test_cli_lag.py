@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import pty
 import signal
 import sys
 from typing import Any
@@ -173,3 +175,28 @@ async def test_watching_goes_on_until_ctrl_c(
         process.send_signal(signal.SIGINT)
         _, errors = await process.communicate()
     assert (process.returncode, errors) == (0, b"")
+
+
+async def test_on_a_terminal_it_is_drawn_until_ctrl_c(variables: dict[str, str], behind: TopicPartition) -> None:
+    screen, terminal = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "arc_eval_db.cli", "lag", "--watch", "0.2", "--topic", behind.topic),
+        env={**os.environ, **variables, "TERM": "xterm", "COLUMNS": "200", "LINES": "50"},
+        stdout=terminal,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(terminal)
+    shown = b""
+    try:
+        async with asyncio.timeout(60):
+            while b"total: 2 messages behind" not in shown or b"where the time goes" not in shown:
+                shown += await asyncio.to_thread(os.read, screen, 65_536)
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(OSError):  # how a terminal whose other side is closed ends
+                while await asyncio.to_thread(os.read, screen, 65_536):
+                    pass
+            _, errors = await process.communicate()
+    finally:
+        os.close(screen)
+    assert (process.returncode, errors) == (0, b"")
+    assert b"\x1b[" in shown

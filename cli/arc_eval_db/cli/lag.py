@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import click
 from rich.live import Live
 
-from arc_eval_db.cli.lag_output import plain_json, report_tables
+from arc_eval_db.cli.lag_output import live_report, plain_json, print_report
 from arc_eval_db.cli.main import EXIT_FAILED, EXIT_FOUND
 from arc_eval_db.cli.running import (
     command,
@@ -84,7 +84,7 @@ def lag(
     if as_json:
         print_json(report.to_json())
     else:
-        _print(report)
+        print_report(report)
     for warning in report.warnings:
         click.echo(f"arc-eval-db: {warning}", err=True)
     found = _too_much(report, max_lag, max_seconds, {LagState(state) for state in states})
@@ -120,10 +120,10 @@ async def _watch(watcher: LagWatcher, interval_s: float, *, as_json: bool) -> No
         if not as_json and sys.stdout.isatty():
             with Live(console=console(), auto_refresh=False, vertical_overflow="visible") as live:
                 async for report in _reports(watcher, interval_s, stopping):
-                    live.update(report_tables(report), refresh=True)
+                    live.update(live_report(report), refresh=True)
         else:
             async for report in _reports(watcher, interval_s, stopping):
-                click.echo(plain_json(report)) if as_json else _print(report)
+                click.echo(plain_json(report)) if as_json else print_report(report)
                 sys.stdout.flush()
 
 
@@ -146,10 +146,6 @@ async def _reports(watcher: LagWatcher, interval_s: float, stopping: asyncio.Eve
             await asyncio.wait_for(stopping.wait(), interval_s)
         except TimeoutError:
             continue
-
-
-def _print(report: LagReport) -> None:
-    console().print(report_tables(report))
 
 
 def _too_much(report: LagReport, max_lag: int | None, max_seconds: float | None, states: set[LagState]) -> list[str]:

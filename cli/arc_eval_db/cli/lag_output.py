@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import click
 import orjson
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from arc_eval_db.cli.printable import printable, printable_json
+from arc_eval_db.cli.running import console
 from arc_eval_db.consumers.lag import LagReport, LagState, PartitionReport, Stage, TopicReport
 from arc_eval_db.consumers.lag.durations import in_words
 
+_NO_TOPICS = "no topics; make them with: arc-eval-db topics create"
 _STYLES = {LagState.OK: "green", LagState.REPLAYING: "cyan", LagState.LAGGING: "yellow", LagState.REWOUND: "yellow"}
 _COLUMNS = ("topic", "partition", "state", "lag", "waited", "in/s", "out/s", "caught up in", "retention")
 
@@ -22,10 +25,22 @@ def plain_json(report: LagReport) -> str:
     return printable_json(orjson.dumps(report.to_json(), option=orjson.OPT_UTC_Z).decode())
 
 
-def report_tables(report: LagReport) -> RenderableType:
+def print_report(report: LagReport) -> None:
     """The partitions, what is wrong with them in words, and where the time goes."""
     if not report.topics:
-        return Text("no topics; make them with: arc-eval-db topics create")
+        click.echo(_NO_TOPICS)
+        return
+    console().print(_partitions(report))
+    for line in report_lines(report):
+        click.echo(line)  # as long as it is: a program may look for a part of it
+    click.echo()
+    console().print(_stages(report.topics))
+
+
+def live_report(report: LagReport) -> RenderableType:
+    """The same, for a screen that is drawn again and again."""
+    if not report.topics:
+        return Text(_NO_TOPICS)
     return Group(_partitions(report), *map(Text, report_lines(report)), Text(), _stages(report.topics))
 
 
