@@ -172,9 +172,11 @@ async def test_a_cancellation_that_is_swallowed_does_not_keep_the_worker(
     asked = asyncio.Event()
 
     async def swallow(*_: object) -> list[object]:
+        if asked.is_set():
+            await asyncio.Event().wait()
         asked.set()
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.sleep(5)
+            await asyncio.Event().wait()
         return []
 
     monkeypatch.setattr(LagSampler, "_measure", swallow)
