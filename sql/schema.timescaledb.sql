@@ -905,6 +905,10 @@ CREATE MATERIALIZED VIEW tool_usage_hourly AS
 -- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on consumer_lag_samples
 -- arc_eval_reader may SELECT on consumer_lag_samples
 -- arc_eval_writer may INSERT on consumer_lag_samples
+-- arc_eval_writer may SELECT on consumer_lag_samples.consumer_group
+-- arc_eval_writer may SELECT on consumer_lag_samples.partition
+-- arc_eval_writer may SELECT on consumer_lag_samples.time
+-- arc_eval_writer may SELECT on consumer_lag_samples.topic
 -- arc_eval_admin may DELETE, INSERT, SELECT, UPDATE on consumer_offsets
 -- arc_eval_reader may SELECT on consumer_offsets
 -- arc_eval_writer may INSERT, SELECT on consumer_offsets

@@ -44,6 +44,7 @@ class Metrics(Generic[Name]):
         self._counters: dict[str, Counter] = {}
         self._gauges: dict[str, Gauge] = {}
         self._histograms: dict[str, Histogram] = {}
+        self._labels = {metric.name: metric.labels for metric in definitions}
         for metric in definitions:
             if metric.kind == "counter":
                 self._counters[metric.name] = Counter(metric.name, metric.help, metric.labels, registry=self.registry)
@@ -63,6 +64,12 @@ class Metrics(Generic[Name]):
         """Set a gauge."""
         gauge = self._gauges[name]
         (gauge.labels(**labels) if labels else gauge).set(value)
+
+    def forget(self, name: Name, **labels: str) -> None:
+        """Show a gauge no more with these labels, until it is set again."""
+        gauge = self._gauges[name]
+        if self.registry.get_sample_value(name, labels) is not None:
+            gauge.remove(*(labels[label] for label in self._labels[name]))
 
     def observe(self, name: Name, value: float, **labels: str) -> None:
         """Add to a histogram."""

@@ -37,7 +37,7 @@ WITH locked AS (
 )
 UPDATE consumer_offsets AS o
 SET next_offset = locked.after_offset,
-    updated_at = now(),
+    updated_at = clock_timestamp(), -- the end of the transaction, and not its beginning: lag is reckoned from it
     anchor_offset = COALESCE(locked.anchor_offset, o.anchor_offset),
     anchor_timestamp_ms = COALESCE(locked.anchor_timestamp_ms, o.anchor_timestamp_ms),
     anchor_hash = COALESCE(locked.anchor_hash, o.anchor_hash)

@@ -80,6 +80,7 @@ def test_one_marker_says_that_there_are_types() -> None:
                 "producers/arc_eval_db/producers/transports/kafka.py",
                 "consumers/arc_eval_db/consumers/kafka/admin.py",
                 "consumers/arc_eval_db/consumers/kafka/errors.py",
+                "consumers/arc_eval_db/consumers/kafka/group_reader.py",
                 "consumers/arc_eval_db/consumers/kafka/log_reader.py",
                 "consumers/arc_eval_db/consumers/kafka/log_writer.py",
                 "consumers/arc_eval_db/consumers/kafka/raw_records.py",
@@ -175,11 +176,12 @@ def test_containers_for_tests_can_be_configured(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_settings_page_lists_every_variable() -> None:
+    from arc_eval_db.consumers.lag import LagSettings
     from arc_eval_db.consumers.settings import ConsumerSettings
     from arc_eval_db.database import DatabaseSettings
 
     page = (ROOT / "docs" / "command-line.md").read_text()
-    for settings in (ConsumerSettings, DatabaseSettings):
+    for settings in (ConsumerSettings, DatabaseSettings, LagSettings):
         prefix = settings.model_config["env_prefix"]
         for name in settings.model_fields:
             assert f"`{prefix}{name.upper()}`" in page

@@ -68,6 +68,10 @@ def merged(*columns: str) -> dict[str, set[str]]:
 # A new table or view must be added here: whom it is for is a decision.
 EXPECTED: dict[str, dict[str, set[str]]] = {
     **{table: {WRITER: {"INSERT"}, **NOT_THE_WRITERS} for table in EVENT_TABLES},
+    "consumer_lag_samples": {
+        WRITER: {"INSERT", *(f"SELECT({column})" for column in ("time", "consumer_group", "topic", "partition"))},
+        **NOT_THE_WRITERS,
+    },
     "configurations": merged(),
     "configuration_versions": merged("configuration_id", "content_hash", "content"),
     **dict.fromkeys(CONFIGURATION_TABLES, NOT_THE_WRITERS),
@@ -202,10 +206,12 @@ async def test_the_whole_pipeline_runs_as_the_writer(writer: Session, session: S
     assert (mixed.inserted, mixed.duplicates) == (5, 5)
     async with writer.transaction():
         await offsets.advance(writer, {partition: OffsetRange(0, 5)})
-    await writer.execute(
-        "INSERT INTO consumer_lag_samples (time, consumer_group, topic, partition, next_offset, log_start_offset,"
-        " log_end_offset, lag_messages) VALUES (now(), 'g', 't', 0, 5, 0, 5, 0)"
-    )
+    for _ in range(2):  # the second time it is not due
+        async with writer.transaction():
+            await writer.execute(queries("lag")["lock_lag_samples"], "g")
+            sample = (["t"], [0], [5], [0], [5], [0], [0.0])
+            await writer.execute(queries("lag")["insert_lag_samples"], "g", *sample, timedelta(minutes=1))
+    assert await session.fetch_value("SELECT count(*) FROM consumer_lag_samples") == 1
     assert await session.fetch_value("SELECT count(*) FROM dead_letters") == 1
     assert await session.fetch_value("SELECT count(*) FROM executions") == 2
 

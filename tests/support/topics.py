@@ -31,6 +31,24 @@ async def produce(settings: KafkaSettings, partition: TopicPartition, events: Se
         await producer.stop()
 
 
+async def produce_at(
+    settings: KafkaSettings, partition: TopicPartition, events: Sequence[tuple[float, dict[str, Any]]]
+) -> None:
+    """Events into one partition, as if Kafka had got each at a moment (Unix time): for a topic by `CreateTime`."""
+    producer = aiokafka.AIOKafkaProducer(**settings.client_options(), acks="all")
+    await producer.start()
+    try:
+        for at_s, content in events:
+            await producer.send_and_wait(
+                partition.topic,
+                orjson.dumps(content),
+                partition=partition.partition,
+                timestamp_ms=int(at_s * 1000),
+            )
+    finally:
+        await producer.stop()
+
+
 async def delete_records(settings: KafkaSettings, partition: TopicPartition, before: int) -> None:
     """As retention does: the log begins at `before`."""
     async with _admin(settings) as admin:

@@ -25,6 +25,9 @@ MetricName = Literal[
     "arc_eval_consumer_assigned_partitions",
     "arc_eval_consumer_next_offset",
     "arc_eval_consumer_progress_timestamp_seconds",
+    "arc_eval_consumer_lag_messages",
+    "arc_eval_consumer_lag_seconds",
+    "arc_eval_consumer_lag_samples_failed_total",
 ]
 
 
@@ -79,6 +82,24 @@ METRICS: tuple[MetricDefinition[MetricName], ...] = (
         (),
         "When the worker last committed a batch or found nothing to read (Unix time). A worker whose value stands "
         "still is stuck, whatever its process looks like.",
+    ),
+    MetricDefinition(
+        "arc_eval_consumer_lag_messages",
+        "gauge",
+        ("topic", "partition"),
+        "Messages of a partition that this worker has which are not in the database yet.",
+    ),
+    MetricDefinition(
+        "arc_eval_consumer_lag_seconds",
+        "gauge",
+        ("topic", "partition"),
+        "Time since Kafka got the oldest of them; 0 where there is none.",
+    ),
+    MetricDefinition(
+        "arc_eval_consumer_lag_samples_failed_total",
+        "counter",
+        (),
+        "Times the lag could not be measured or kept. It does no harm to consuming.",
     ),
 )
 

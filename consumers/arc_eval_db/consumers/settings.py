@@ -44,6 +44,8 @@ class ConsumerSettings(BaseSettings):
     deploy, all of them would. 1 sets no limit."""
     dead_letter_window_records: int = Field(default=1_000, ge=1)
     """How many of a topic's records the share is taken of, at the least."""
+    lag_sample_interval_s: float = Field(default=15, ge=0, le=3600)
+    """How often the lag of each partition is measured and kept in `consumer_lag_samples`. 0: never."""
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
     """Where Prometheus finds the worker's metrics. Unset: nowhere."""
     metrics_host: str = "127.0.0.1"

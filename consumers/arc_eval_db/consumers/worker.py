@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from arc_eval_db.breaker import CircuitBreaker
+from arc_eval_db.breaker import BreakerState, CircuitBreaker
 from arc_eval_db.consumers.account import Account, WorkerReport
 from arc_eval_db.consumers.dead_letter_limit import DeadLetterLimit
 from arc_eval_db.consumers.handler import ExecutionEventHandler, HandledBatch
 from arc_eval_db.consumers.kafka import GroupSource, KafkaUnavailableError
+from arc_eval_db.consumers.lag.notes import Activity, WorkerNote
+from arc_eval_db.consumers.lag.sampling import LagSampler
 from arc_eval_db.consumers.metrics import WorkerMetrics
 from arc_eval_db.consumers.positioning import Positioner, anchor_of
 from arc_eval_db.consumers.read_ahead import PolledBatch, ReadAhead
@@ -88,6 +90,15 @@ class Worker:
             open_s_max=consumer.retry_backoff_s_max,
             on_change=self._account.breaker_changed,
         )
+        self._sampler = LagSampler(
+            kafka,
+            database,
+            consumer.group,
+            consumer.lag_sample_interval_s,
+            self.metrics,
+            positions=lambda: self._positions,
+            may_write=lambda: self._breaker.state is not BreakerState.OPEN,
+        )
         self._watchdog = Watchdog(consumer.stall_timeout_s)
         self._standby = StandbyCheck(consumer.session_timeout_s + _SILENCE_GRACE_S)
         self._stopping = asyncio.Event()
@@ -96,6 +107,9 @@ class Worker:
         self._session: Session | None = None
         self._targets: Mapping[TopicPartition, int] | None = None
         self._kafka_committed_at = 0.0
+        self._noted = Activity.CONSUMING
+        self._times: dict[TopicPartition, tuple[float, float]] = {}
+        """Of each partition's last batch: seconds from Kafka to here, and from here into the database."""
 
     def stop(self) -> None:
         """End the run after the batch in hand. May be called from a signal handler of the same event loop."""
@@ -110,7 +124,8 @@ class Worker:
         started = time.monotonic()
         log.info("worker_started", group=self._settings.group, topics=self._topics.all)
         consuming = asyncio.create_task(self._run())
-        draining = asyncio.create_task(self._drain(consuming))
+        sampling = asyncio.create_task(self._sample_lag())
+        draining = asyncio.create_task(self._drain(consuming, sampling))
         try:
             await asyncio.wait({consuming})
             if not consuming.cancelled():
@@ -118,18 +133,29 @@ class Worker:
         finally:
             draining.cancel()
             consuming.cancel()
-            await asyncio.wait({draining, consuming})
+            self._end_sampling(sampling)
+            await asyncio.wait({draining, sampling, consuming})
             self.report.seconds = time.monotonic() - started
             self._account.stopped()
         return self.report
 
-    async def _drain(self, consuming: asyncio.Task[None]) -> None:
+    async def _drain(self, consuming: asyncio.Task[None], sampling: asyncio.Task[None]) -> None:
         """After a stop, give the batch in hand its time, then end it: it will be read again."""
         await self._stopping.wait()
+        self._end_sampling(sampling)
         await asyncio.wait({consuming}, timeout=self._settings.drain_timeout_s * _DRAIN_SHARE)
         if not consuming.done():
             log.warning("drain_timed_out", seconds=self._settings.drain_timeout_s)
             consuming.cancel()
+
+    async def _sample_lag(self) -> None:
+        if self._settings.lag_sample_interval_s:
+            await self._sampler.run()
+
+    def _end_sampling(self, sampling: asyncio.Task[None]) -> None:
+        self._sampler.stop()
+        if not sampling.cancelling():  # a second time would break off how it lets go of its connections
+            sampling.cancel()
 
     async def _run(self) -> None:
         """Consume over one Kafka client after another."""
@@ -166,6 +192,7 @@ class Worker:
         """Consume over one database connection after another."""
         while not self._stopping.is_set():
             if not self._breaker.allows():
+                await self._commit_to_kafka(source)
                 await self._wait(self._breaker.wait_s, source=source)
                 continue
             try:
@@ -269,6 +296,9 @@ class Worker:
         report = await self._sink.write(session, polled.batch, ranges, anchors)
         self._positions |= {partition: offsets.end for partition, offsets in ranges.items()}
         seconds = time.monotonic() - polled.arrived_at
+        arrived_at = time.time() - seconds
+        for partition, anchor in anchors.items():
+            self._times[partition] = (arrived_at - anchor.timestamp_ms / 1000, seconds)
         self._account.committed(polled.records, self._positions, polled.batch, report, seconds)
 
     async def _skip_holes(self, source: GroupSource, session: Session) -> None:
@@ -283,11 +313,19 @@ class Worker:
             self._positions |= {partition: offsets.end for partition, offsets in ranges.items()}
 
     async def _commit_to_kafka(self, source: GroupSource, *, force: bool = False) -> None:
-        """For tools that only look into Kafka; never read back."""
+        """For tools that only look into Kafka, and with a note for ours; never read back."""
+        # Half open it stays until there is something to write: a worker that is connected and idle is not paused.
+        activity = Activity.PAUSED if self._breaker.state is BreakerState.OPEN else Activity.CONSUMING
+        force = force or activity is not self._noted
         if not force and time.monotonic() - self._kafka_committed_at < _KAFKA_COMMIT_INTERVAL_S:
             return
         self._kafka_committed_at = time.monotonic()
-        if not await source.commit(self._positions):
+        self._noted = activity
+        notes = {
+            partition: WorkerNote(activity, time.time(), *self._times.get(partition, (None, None))).encode()
+            for partition in self._positions
+        }
+        if not await source.commit(self._positions, notes):
             log.warning("kafka_commit_failed", group=self._settings.group)
 
     async def _is_caught_up(self, session: Session) -> bool:

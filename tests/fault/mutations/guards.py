@@ -7,6 +7,7 @@ from fault.mutations.guards_configurations import CONFIGURATION_MUTATIONS
 from fault.mutations.guards_consumer import CONSUMER_MUTATIONS
 from fault.mutations.guards_database import DATABASE_MUTATIONS
 from fault.mutations.guards_dead_letters import DEAD_LETTER_MUTATIONS
+from fault.mutations.guards_lag import LAG_MUTATIONS
 from fault.mutations.guards_producer import PRODUCER_MUTATIONS
 from fault.mutations.guards_replay import REPLAY_MUTATIONS
 from fault.mutations.guards_sink import SINK_MUTATIONS
@@ -15,6 +16,7 @@ MUTATIONS = (
     *DATABASE_MUTATIONS,
     *CONSUMER_MUTATIONS,
     *SINK_MUTATIONS,
+    *LAG_MUTATIONS,
     *BACKFILL_MUTATIONS,
     *REPLAY_MUTATIONS,
     *DEAD_LETTER_MUTATIONS,

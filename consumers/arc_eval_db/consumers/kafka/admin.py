@@ -99,7 +99,7 @@ class TopicsAdmin:
             async with asyncio.timeout(self._timeout_s):
                 existing = set(await self._client.list_topics())
                 described = await self._client.describe_topics([name for name in names if name in existing])
-                settings = await self._settings([name for name in names if name in existing])
+                settings = await read_topic_settings(self._client, [name for name in names if name in existing])
         layout = {topic["topic"]: topic["partitions"] for topic in described}
         states = []
         for topic in TOPICS:
@@ -123,17 +123,18 @@ class TopicsAdmin:
             cluster = await asyncio.wait_for(self._client.describe_cluster(), self._timeout_s)
         return len(cluster["brokers"])
 
-    async def _settings(self, names: list[str]) -> dict[str, dict[str, str]]:
-        if not names:
-            return {}
-        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-        responses = await self._client.describe_configs(resources)
-        found: dict[str, dict[str, str]] = {}
-        for response in responses:
-            for _, _, _, name, entries in response.resources:
-                found[name] = {entry[0]: entry[1] for entry in entries}
-        return found
-
     async def _close(self) -> None:
         with contextlib.suppress(KafkaError, OSError, TimeoutError):
             await asyncio.wait_for(self._client.close(), self._timeout_s)
+
+
+async def read_topic_settings(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+    """The settings of topics as the brokers have them; none of a topic whose settings may not be read."""
+    if not names:
+        return {}
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    found: dict[str, dict[str, str]] = {}
+    for response in await client.describe_configs(resources):
+        for _, _, _, name, entries in response.resources:
+            found[name] = {entry[0]: entry[1] for entry in entries}
+    return found

@@ -36,6 +36,15 @@ class LogBounds:
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class FirstRecord:
+    """The first record of a range."""
+
+    offset: int
+    record: LogRecord | None
+    """None where the Kafka client cannot take it apart; the offset is then where the client stopped."""
+
+
 class LogReader:
     """A view of the log that moves no group's offsets. Use with `async with`."""
 
@@ -152,6 +161,35 @@ class LogReader:
                                 found[TopicPartition(partition.topic, partition.partition)] = to_record(message)
                     self._consumer.pause(partition)
         return found
+
+    async def first_records(self, ranges: Mapping[TopicPartition, OffsetRange]) -> dict[TopicPartition, FirstRecord]:
+        """The first record of each range. A range that holds none, but only holes, is left out.
+
+        Raises:
+            OffsetOutOfRangeError: the log does not hold where a range begins, or not any more.
+        """
+        left = {_native(partition): offsets for partition, offsets in ranges.items() if offsets.first < offsets.end}
+        found = {}
+        self._consumer.assign(list(left))
+        for partition, offsets in left.items():
+            self._consumer.seek(partition, offsets.first)
+        with translated_errors("reading the log"):
+            async with asyncio.timeout(self._timeout_s):
+                for partition, offsets in left.items():
+                    if (first := await self._first_record(partition, offsets.end)) is not None:
+                        found[_ours(partition)] = first
+                    self._consumer.pause(partition)
+        return found
+
+    async def _first_record(self, partition: aiokafka.TopicPartition, end: int) -> FirstRecord | None:
+        while (position := await self._consumer.position(partition)) < end:
+            try:
+                batches = await self._consumer.getmany(partition, timeout_ms=_POLL_MS, max_records=1)
+            except UnicodeDecodeError:  # in the name of a header: see `GroupSource.poll`
+                return FirstRecord(position, None)
+            for message in batches.get(partition, ()):
+                return FirstRecord(message.offset, to_record(message)) if message.offset < end else None
+        return None
 
 
 async def read_partitions(

@@ -215,10 +215,20 @@ class GroupSource:
         async with LogReader(self._kafka, client_id="arc-eval-db-anchors") as reader:
             return await reader.records_at(offsets)
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
-        """Tell Kafka how far the group is, for tools that only look there. Best effort: False when it did not work."""
+    async def commit(
+        self, offsets: Mapping[TopicPartition, int], notes: Mapping[TopicPartition, str] | None = None
+    ) -> bool:
+        """Tell Kafka how far the group is, for tools that only look there. Best effort: False when it did not work.
+
+        Args:
+            notes: kept by Kafka beside a partition's offset; 4,096 bytes of each at the most.
+        """
+        notes = notes or {}
         assignment = self._consumer.assignment()
-        native = {aiokafka.TopicPartition(ours.topic, ours.partition): offset for ours, offset in offsets.items()}
+        native = {
+            aiokafka.TopicPartition(ours.topic, ours.partition): (offset, notes.get(ours, ""))
+            for ours, offset in offsets.items()
+        }
         native = {partition: offset for partition, offset in native.items() if partition in assignment}
         if not native:
             return True
