@@ -192,7 +192,7 @@ async def test_rows_are_found_by_an_index(session: Session, check: Check) -> Non
     assert check.query is not None
     arguments = check.arguments(Context(quick()))
     plan = await session.fetch(f"EXPLAIN {queries('health')[check.query]}", *arguments)
-    text = "\n".join(row[0] for row in plan)
+    text = "\n".join(row["QUERY PLAN"] for row in plan)
     tables = ("outcomes", "tool_usage", "failures", "execution_events", "executions", "dead_letters", "_hyper")
     assert [line for line in text.splitlines() if "Seq Scan on" in line and any(name in line for name in tables)] == []
     assert "Index" in text
