@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fault.mutations.guards_api import API_MUTATIONS
 from fault.mutations.guards_backfill import BACKFILL_MUTATIONS
 from fault.mutations.guards_configurations import CONFIGURATION_MUTATIONS
 from fault.mutations.guards_consumer import CONSUMER_MUTATIONS
@@ -19,5 +20,6 @@ MUTATIONS = (
     *REPLAY_MUTATIONS,
     *DEAD_LETTER_MUTATIONS,
     *CONFIGURATION_MUTATIONS,
+    *API_MUTATIONS,
     *PRODUCER_MUTATIONS,
 )
