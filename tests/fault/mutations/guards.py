@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from fault.mutations.guards_api import API_MUTATIONS
 from fault.mutations.guards_backfill import BACKFILL_MUTATIONS
 from fault.mutations.guards_configurations import CONFIGURATION_MUTATIONS
 from fault.mutations.guards_consumer import CONSUMER_MUTATIONS
 from fault.mutations.guards_database import DATABASE_MUTATIONS
 from fault.mutations.guards_dead_letters import DEAD_LETTER_MUTATIONS
+from fault.mutations.guards_health import HEALTH_MUTATIONS
 from fault.mutations.guards_lag import LAG_MUTATIONS
 from fault.mutations.guards_producer import PRODUCER_MUTATIONS
 from fault.mutations.guards_replay import REPLAY_MUTATIONS
@@ -17,9 +19,11 @@ MUTATIONS = (
     *CONSUMER_MUTATIONS,
     *SINK_MUTATIONS,
     *LAG_MUTATIONS,
+    *HEALTH_MUTATIONS,
     *BACKFILL_MUTATIONS,
     *REPLAY_MUTATIONS,
     *DEAD_LETTER_MUTATIONS,
     *CONFIGURATION_MUTATIONS,
+    *API_MUTATIONS,
     *PRODUCER_MUTATIONS,
 )

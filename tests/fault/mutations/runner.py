@@ -21,7 +21,7 @@ from fault.mutations.mutation import Mutation, MutationError
 from fault.mutations.witness import MODULE_VARIABLE, REPORT_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[3]
-FOLDERS = ("schemas", "producers", "sql", "consumers", "replay", "recommendations", "local", "cli")
+FOLDERS = ("schemas", "producers", "sql", "consumers", "replay", "recommendations", "dashboards", "local", "cli")
 
 # A test's own limit is shorter: what takes longer than this hangs.
 _TEST_TIMEOUT_S = 60
