@@ -22,13 +22,13 @@ LIMIT $1;
 SELECT pg_try_advisory_lock(hashtextextended('arc-eval-db replay ' || $1, 0));
 
 -- name: resume_replay_job
--- Whoever held it before cannot go on. Returns how many batches are done. $1 id, $2 the run that holds it (JSON).
+-- Whoever held it before cannot go on. Returns how many batches are done; no row where the job is. $1 id, $2 the run that holds it (JSON).
 UPDATE replay_jobs
 SET status = 'running', report = NULL, error = NULL, finished_at = NULL, updated_at = now(),
     progress = '{"batches": 0, "positions": [], "counts": {}}'::jsonb
         || COALESCE(progress, '{}'::jsonb)
         || jsonb_build_object('run', $2::jsonb)
-WHERE id = $1
+WHERE id = $1 AND status NOT IN ('completed', 'cancelled')
 RETURNING (progress ->> 'batches')::bigint;
 
 -- name: lock_replay_progress

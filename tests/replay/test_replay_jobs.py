@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 
 from arc_eval_db.consumers.records import LogRecord
@@ -28,6 +30,8 @@ from arc_eval_db.replay import (
     ReplayPlan,
     ReplayProgress,
     batches_of_file,
+    batches_of_log,
+    open_log,
     replay_file_into_database,
     replay_into_database,
     run_replay,
@@ -289,3 +293,72 @@ async def test_settings_that_are_wrong_leave_no_job(
     with pytest.raises(SettingsError):
         await replay_into_database(filled, database, await whole(filled), OPTIONS)
     assert await JobStore(session).list(1) == []
+
+
+async def test_an_answer_that_is_lost_and_a_statement_that_is_cancelled_then_count_once(
+    filled: KafkaSettings, database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was cancelled was the waiting for the job's row: the batch is not too large, and not to be halved."""
+    original = Session.fetch_value
+    cancelled = 0
+
+    async def cancels_once(self: Session, statement: str, *arguments: Any) -> Any:
+        nonlocal cancelled
+        if "FOR UPDATE" in statement and trap.caught.is_set() and not cancelled:
+            cancelled += 1
+            raise BatchTooLargeError("canceling statement due to user request")
+        return await original(self, statement, *arguments)
+
+    monkeypatch.setattr(Session, "fetch_value", cancels_once)
+    async with TcpProxy.to_url(database.database_url.get_secret_value()) as proxy:
+        through = DatabaseSettings(database_url=proxy.url)
+        trap = proxy.trap("up", lambda chunk: b"COMMIT" in chunk, "lose_answer")
+        result = await replay_into_database(filled, through, await whole(filled), OPTIONS)
+    assert cancelled == 1
+    assert (result.report.records, result.report.inserted, result.report.already_there) == (EVENTS + 2, EVENTS, 0)
+
+
+async def test_without_a_job_the_halves_of_what_may_be_there_are_all_refreshed(
+    kafka_settings: KafkaSettings, database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [record(event(COMPLETED), offset=offset) for offset in range(4)]
+    original = Backfill.write
+    batches: list[int] = []
+
+    async def too_much_at_the_second_attempt(self: Backfill, its_session: Session, batch: Any, positions: Any) -> None:
+        batches.append(len(batch.rows))
+        if len(batches) == 2:
+            raise BatchTooLargeError("too much")
+        await original(self, its_session, batch, positions)
+
+    monkeypatch.setattr(Backfill, "write", too_much_at_the_second_attempt)
+    async with TcpProxy.to_url(database.database_url.get_secret_value()) as proxy:
+        through = DatabaseSettings(database_url=proxy.url)
+        proxy.trap("up", lambda chunk: b"COMMIT" in chunk, "lose_answer")
+        kafka = replace(kafka_settings, topic_prefix="arc-eval")
+        found = batches_of_file([records], EventFilter())
+        result = await replay_file_into_database(kafka, through, found, OPTIONS)
+    assert batches == [4, 4, 2, 2]
+    times = sorted(event_time(one) for one in records)
+    assert (result.report.first_time, result.report.last_time) == (times[0], times[-1])
+
+
+def event_time(one: LogRecord) -> datetime:
+    return datetime.fromisoformat(orjson.loads(one.value or b"")["time"])
+
+
+@pytest.mark.parametrize("attempt", range(5))
+async def test_a_target_that_fails_ends_a_reader_that_is_at_work(filled: KafkaSettings, attempt: int) -> None:
+    """A reader that did not notice that it is cancelled would wait for ever to hand its next batch over."""
+
+    class Fails:
+        async def take(self, batch: ReplayBatch) -> None:
+            for _ in range(attempt):
+                await asyncio.sleep(0)
+            raise SettingsError("at the first batch")
+
+    plan = await whole(filled)
+    async with open_log(filled) as reader, asyncio.timeout(20):
+        with pytest.raises(SettingsError):
+            batches = batches_of_log(reader, plan.ranges(), EventFilter(), 10)
+            await run_replay(batches, Fails(), progress=ReplayProgress(plan.records_max))

@@ -14,11 +14,18 @@ from arc_eval_db.database import DatabaseSettings, DatabaseUnavailableError, Ses
 from arc_eval_db.errors import ArcEvalError
 from arc_eval_db.replay import (
     EventFilter,
+    HeldJob,
+    JobError,
+    JobPlan,
     JobStatus,
     JobStore,
+    Progress,
     RangeSpec,
+    RenewedSession,
+    ReplayBatch,
     ReplayPlan,
     Source,
+    TopicTarget,
     make_plan,
     open_log,
     replay_into_topic,
@@ -143,3 +150,18 @@ async def append(settings: KafkaSettings, topic: str, records: list[tuple[bytes 
     made = [LogRecord(topic, 0, 0, 0, key, value, ()) for key, value in records]
     async with LogWriter(settings, topic, client_id="tests") as writer:
         await writer.append(made, [("mark", b"")] * len(made))
+
+
+async def test_a_job_that_was_taken_over_appends_nothing(
+    kafka_settings: KafkaSettings, database: DatabaseSettings
+) -> None:
+    topic = f"{kafka_settings.topic_prefix}.copy"
+    await create_topic(kafka_settings, topic, 1)
+    async with RenewedSession(database) as session:
+        held = await HeldJob.create(session, JobPlan("topic", ReplayPlan(()), EventFilter(), topic), "tests")
+    async with RenewedSession(database) as session, LogWriter(kafka_settings, topic, client_id="tests") as writer:
+        await HeldJob.resume(session, held.id)
+        target = TopicTarget(writer, session, held, Progress({}, {}))
+        with pytest.raises(JobError, match="taken over"):
+            await target.take(ReplayBatch([LogRecord("t", 0, 0, 0, None, b"v", ())], 1))
+    assert await read_whole(kafka_settings, topic) == []

@@ -277,7 +277,11 @@ def _collecting(options: ReplayOptions) -> Iterator[ReplayOptions]:
             collector.between_batches()
             options.on_progress(progress)
 
-        yield dataclasses.replace(options, on_progress=on_progress)
+        def on_wait(lag_s: float) -> None:
+            collector.between_batches()
+            options.on_wait(lag_s)
+
+        yield dataclasses.replace(options, on_progress=on_progress, on_wait=on_wait)
 
 
 def _say_job(job_id: UUID, line: ProgressLine) -> None:

@@ -121,7 +121,7 @@ class Backfill:
         self._seen = LatestIds(_GENERATION_IDS)
         """In a dry run: what comes twice would be there already the second time."""
         self._is_uncertain = False
-        """Whether an attempt to write the batch failed; it may have been committed all the same."""
+        """Whether an attempt to write the batch, or what it is a half of, failed: it may be committed all the same."""
 
     def handle(self, records: Sequence[LogRecord]) -> HandledBatch:
         """Validate records."""
@@ -130,6 +130,10 @@ class Backfill:
     def add(self, batch: HandledBatch, source: PartitionRecords, first: int, end: int) -> None:
         """Validate a slice of a partition's records into a batch."""
         self._handler.add(batch, source, first, end)
+
+    def end_batch(self) -> None:
+        """All of a batch is written: what was not known of it says nothing of the next one."""
+        self._is_uncertain = False
 
     async def write(self, session: Session, batch: HandledBatch, positions: Mapping[TopicPartition, int]) -> None:
         """Write a batch and commit it, or take it back in a dry run.
@@ -150,7 +154,6 @@ class Backfill:
         except RetryableError:
             self._is_uncertain = True
             raise
-        self._is_uncertain = False
         self._limit.note(batch.records, done.letters)
         self._seen.update(hashes)
         self.report, self._positions = done.report, done.positions
@@ -165,7 +168,7 @@ class Backfill:
         with contextlib.suppress(_DryRunError):
             async with session.transaction():
                 if self._job is not None and (noted := await self._job.noted(session)) is not None:
-                    return _Done(BackfillReport.from_json(noted.counts), noted.positions, letters)
+                    return _Done(BackfillReport.from_json(noted.counts), noted.positions, batch.dead_letters)
                 written = await self._writer.write_batch(session, batch.rows, None if self._dry_run else self._repeated)
                 letters = batch.dead_letters + batch.refused(written.refused)
                 self._limit.check(batch.records, letters)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import orjson
 
-from arc_eval_db.database import Session
+from arc_eval_db.database import BatchTooLargeError, Session, TransactionConflictError
 from arc_eval_db.errors import ArcEvalError
 from arc_eval_db.replay.filters import EventFilter
 from arc_eval_db.replay.plan import ReplayPlan
@@ -83,6 +83,8 @@ class Job:
     error: str | None
     created_at: datetime
     updated_at: datetime
+    run: str | None
+    """Which run of it has begun last."""
 
     def left(self) -> dict[TopicPartition, OffsetRange]:
         """What is still to be read."""
@@ -147,7 +149,7 @@ class HeldJob:
         async def insert(connection: Session) -> None:
             plan_text = orjson.dumps(plan.to_json()).decode()
             await connection.execute(held._queries["insert_replay_job"], held.id, by, plan_text, progress)
-            await held._lock(connection)
+            await held._lock_if_free(connection)
 
         await session.run(insert)
         session.on_connect(held._lock_if_free)
@@ -164,12 +166,15 @@ class HeldJob:
 
         async def take(connection: Session) -> None:
             job = await JobStore(connection).read(job_id)
-            if job.status in (JobStatus.COMPLETED, JobStatus.CANCELLED):
-                raise JobError(f"the job {job_id} is {job.status}; to do it once more, start a new replay")
-            await held._lock(connection)
-            held._batches = await connection.fetch_value(
-                held._queries["resume_replay_job"], job_id, orjson.dumps(str(held._run)).decode()
-            )
+            # Where the answer was lost, the server may still hold the lock for the connection that it was lost with.
+            if job.run != str(held._run):
+                await held._lock(connection)
+            run = orjson.dumps(str(held._run)).decode()
+            batches = await connection.fetch_value(held._queries["resume_replay_job"], job_id, run)
+            if batches is None:
+                status = (await JobStore(connection).read(job_id)).status
+                raise JobError(f"the job {job_id} is {status}; to do it once more, start a new replay")
+            held._batches = batches
 
         await session.run(take)
         session.on_connect(held._lock_if_free)
@@ -192,7 +197,11 @@ class HeldJob:
         Raises:
             JobError: another process has taken the job over.
         """
-        text = await session.fetch_value(self._queries["lock_replay_progress"], self.id)
+        try:
+            text = await session.fetch_value(self._queries["lock_replay_progress"], self.id)
+        except BatchTooLargeError as error:
+            # The batch has nothing to do with it; in halves, one that is committed already would be counted again.
+            raise TransactionConflictError(f"waiting for the job's row: {error}") from error
         progress = orjson.loads(text) if text else {}
         if progress.get("run") != str(self._run):
             raise JobError(f"another process has taken over the job {self.id}, and goes on with it")
@@ -231,7 +240,8 @@ def _read_progress(document: Mapping[str, Any]) -> Progress:
 
 
 def _job(row: Mapping[str, Any]) -> Job:
-    progress = _read_progress(orjson.loads(row["progress"]) if row["progress"] else {"positions": [], "counts": {}})
+    document = orjson.loads(row["progress"]) if row["progress"] else {"positions": [], "counts": {}}
+    progress = _read_progress(document)
     # Of a job that is not done, what was counted in the transaction of the rows is right, and nothing else.
     is_done = row["status"] == JobStatus.COMPLETED
     counts = orjson.loads(row["report"]) if is_done and row["report"] else progress.counts
@@ -245,4 +255,5 @@ def _job(row: Mapping[str, Any]) -> Job:
         row["error"],
         row["created_at"],
         row["updated_at"],
+        document.get("run"),
     )

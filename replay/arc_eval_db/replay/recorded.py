@@ -246,8 +246,9 @@ async def _job(
         if target != plan.target:
             raise JobError(f"the job {resume} is a replay to {target}; to go on with it: arc-eval-db replay resume")
         held = await HeldJob.resume(session, resume)
-    job = await session.run(lambda connection: JobStore(connection).read(held.id))
-    options.on_job(job.id)
+    async with _recorded_if_it_fails(held, session, dict):
+        job = await session.run(lambda connection: JobStore(connection).read(held.id))
+        options.on_job(job.id)
     return job, held
 
 
@@ -260,26 +261,32 @@ async def _recorded(
         yield
         return
 
-    async def end(status: JobStatus, patience: RetryPolicy, error: str | None = None) -> None:
-        await session.run(lambda connection: held.end(connection, status, counts(), error), patience)
+    async with _recorded_if_it_fails(held, session, counts):
+        yield
+    await session.run(lambda connection: held.end(connection, JobStatus.COMPLETED, counts()))
 
-    async def end_early(status: JobStatus, error: str | None = None) -> None:
+
+@asynccontextmanager
+async def _recorded_if_it_fails(
+    held: HeldJob, session: RenewedSession, counts: Callable[[], dict[str, Any]]
+) -> AsyncIterator[None]:
+    async def end(status: JobStatus, error: str | None = None) -> None:
         """The error that ended the replay is the one to be raised."""
+        last_word = session.run(lambda connection: held.end(connection, status, counts(), error), LAST_WORD)
         try:
-            await asyncio.shield(end(status, LAST_WORD, error))
+            await asyncio.shield(last_word)
         except ArcEvalError as cause:
             log.warning("job_end_not_recorded", job_id=str(held.id), status=status.value, cause=type(cause).__name__)
 
     try:
         yield
     except asyncio.CancelledError:
-        await end_early(JobStatus.PAUSED)
+        await end(JobStatus.PAUSED)
         raise
     except BaseException as error:
         # What an error of ours says holds no secret; another's may.
-        await end_early(JobStatus.FAILED, str(error) if isinstance(error, ArcEvalError) else type(error).__name__)
+        await end(JobStatus.FAILED, str(error) if isinstance(error, ArcEvalError) else type(error).__name__)
         raise
-    await end(JobStatus.COMPLETED, session.patience)
 
 
 async def _still_there(

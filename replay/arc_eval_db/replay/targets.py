@@ -53,6 +53,10 @@ class DatabaseTarget:
             RetryableError: the database was away for too long; whatever was committed stays.
             FatalError: the schema does not fit, or a right is missing.
         """
+        await self._write(batch)
+        self._backfill.end_batch()
+
+    async def _write(self, batch: ReplayBatch) -> None:
         too_large = False
 
         async def write(session: Session) -> None:
@@ -70,7 +74,7 @@ class DatabaseTarget:
         await self._session.run(write)
         if too_large:
             for half in batch.halves():
-                await self.take(half)
+                await self._write(half)
 
 
 class TopicTarget:
@@ -92,8 +96,14 @@ class TopicTarget:
         self._positions = done.positions
         self.appended = int(done.counts.get("appended", 0))
 
+    async def _check(self, session: Session) -> None:
+        """Raise where another process has taken the job over: what is appended cannot be taken back."""
+        async with session.transaction():
+            await self._job.noted(session)
+
     async def take(self, batch: ReplayBatch) -> None:
         """Append a batch, and note how far the job is."""
+        await self._session.run(self._check)
         marks = [(ORIGIN_HEADER, f"{record.topic_partition}@{record.offset}".encode()) for record in batch.records]
         await self._writer.append(batch.records, marks)
         reached = Progress({**self._positions, **batch.positions}, {"appended": self.appended + len(batch.records)})

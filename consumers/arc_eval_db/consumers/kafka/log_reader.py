@@ -84,7 +84,8 @@ class LogReader:
         """The first offset of each partition whose record is of this moment or later; None where there is none."""
         asked = {_native(partition): timestamp_ms for partition in partitions}
         with translated_errors("asking for offsets by time"):
-            found = await asyncio.wait_for(self._consumer.offsets_for_times(asked), self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):
+                found = await self._consumer.offsets_for_times(asked)
         return {
             partition: None if (at := found.get(_native(partition))) is None else at.offset for partition in partitions
         }
@@ -116,12 +117,16 @@ class LogReader:
                 if records := [to_record(message) for message in messages if message.offset < end]:
                     yield records
             for partition in list(left):
+                # Not `wait_for`: before Python 3.12 it swallows a cancellation that comes as its work ends.
                 with translated_errors("reading the log"):
-                    position = await asyncio.wait_for(self._consumer.position(partition), self._timeout_s)
+                    async with asyncio.timeout(self._timeout_s):
+                        position = await self._consumer.position(partition)
                 if position >= left[partition].end:
                     del left[partition]
                     self._consumer.pause(partition)
                     moved_at = time.monotonic()
+            # Nothing above waits where records are there already, and without waiting nobody is cancelled.
+            await asyncio.sleep(0)
             if batches:
                 moved_at = time.monotonic()  # also after a caller that took its time
             elif time.monotonic() - moved_at > _STALLS_MAX * self._timeout_s:
@@ -199,7 +204,8 @@ async def read_partitions(
     with translated_errors("looking up topics"):
         # What the consumer itself knows of partitions may be old.
         fresh = consumer._client.fetch_all_metadata()  # noqa: SLF001 - its `topics()` asks this, and gives back names only
-        metadata = await asyncio.wait_for(fresh, timeout_s)
+        async with asyncio.timeout(timeout_s):
+            metadata = await fresh
     return sorted(
         TopicPartition(topic, number) for topic in topics for number in metadata.partitions_for_topic(topic) or ()
     )
