@@ -369,3 +369,31 @@ def test_the_same_data_are_a_null_result(runs: list[RunResult], metric: Metric) 
     for one in report.metrics:
         for found in (one.paired, one.overall):
             assert found is None or (found.difference == 0 and (found.interval is None or found.interval.contains(0)))
+
+
+def costs(task: int, *values: float) -> list[RunResult]:
+    return [RunResult(f"task {task}", ExecutionStatus.SUCCEEDED, cost_usd=value) for value in values]
+
+
+@pytest.mark.parametrize("margin", [None, 1.0])
+def test_what_is_the_same_but_for_its_last_digit_is_no_difference(margin: float | None) -> None:
+    """0.1 three times over is 0.10000000000000002 in the mean; and what varies nowhere makes nobody certain."""
+    a = sample_of_runs(one for task in range(12) for one in costs(task, 0.1))
+    b = sample_of_runs(one for task in range(12) for one in costs(task, 0.1, 0.1, 0.1))
+    report = compare_samples(a, b, ComparisonOptions(metric=Metric("cost_usd"), margin=margin))
+    assert report.verdict.kind is VerdictKind.NO_DIFFERENCE_FOUND
+    assert "where nothing varies, nothing tells" in report.verdict.text
+    assert report.verdict.detectable_difference is None
+
+
+@pytest.mark.parametrize("options", [{"alpha": 1e-17}, {"alpha": 9e-7}, {"power": 0.99999}])
+def test_tails_that_cannot_be_computed_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"alpha: must be at least 1e-06|power: must be at most 0\.9999"):
+        ComparisonOptions(**options)  # type: ignore[arg-type]
+
+
+def test_how_sure_an_interval_is_is_said_to_the_digit() -> None:
+    runs = [one for task in range(12) for one in costs(task, 0.1 + task)]
+    other = [one for task in range(12) for one in costs(task, 0.1 + (task * 7) % 5)]
+    options = ComparisonOptions(metric=Metric("cost_usd"), alpha=0.005)
+    assert "(99.5%" in compare_samples(sample_of_runs(runs), sample_of_runs(other), options).verdict.text

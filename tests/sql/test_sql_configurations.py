@@ -487,6 +487,8 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         ({"type": "objekt"}, r"\$\.type: "),
         ({"properties": {"a": {"minimum": "x"}}}, r"\$\.properties\.a\.minimum: must be of type number, and is text"),
         ({"$schema": "http://json-schema.org/draft-07/schema#"}, "only Draft 2020-12 is enforced"),
+        ({"$schema": 5}, "only Draft 2020-12 is enforced"),
+        ({"allOf": [{}], "$ref": "#/allOf/x"}, "is not in the schema"),
         ({"$ref": "#"}, "leads back to itself without end"),
     ],
 )
@@ -510,6 +512,14 @@ async def test_a_remote_reference_is_not_fetched_even_where_it_was_stored(
     with pytest.raises(ContentSchemaError, match="others are never fetched"):
         await push(manager, "careful", {})
     assert fetched == []
+
+
+async def test_problems_without_end_are_counted_to_a_hundred(manager: ConfigurationManager) -> None:
+    await manager.create("careful", by="ann")
+    await manager.set_content_schema("careful", {"properties": {"l": {"items": {"type": "string"}}}}, by="ann")
+    with pytest.raises(ContentSchemaViolatedError, match="and at least 95 more") as raised:
+        await push(manager, "careful", {"l": list(range(5_000))})
+    assert raised.value.problems[1].startswith("$.l[1]: must be of type string")
 
 
 async def test_a_schema_may_refer_to_itself(manager: ConfigurationManager) -> None:

@@ -46,8 +46,8 @@ class StatisticsMissingError(FatalError):
     type=click.FloatRange(0, min_open=True),
     help="A difference below this does not matter (as --detect): the verdict may be that A and B are equivalent.",
 )
-@click.option("--alpha", type=click.FloatRange(0, 0.5, min_open=True, max_open=True), default=0.05, show_default=True)
-@click.option("--power", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.8, show_default=True)
+@click.option("--alpha", type=click.FloatRange(1e-6, 0.5, max_open=True), default=0.05, show_default=True)
+@click.option("--power", type=click.FloatRange(0, 0.9999, min_open=True), default=0.8, show_default=True)
 @click.option(
     "--scenarios-min",
     type=click.IntRange(2),

@@ -49,7 +49,7 @@ def _decide(
     metric = measured.metric
     if difference is None or difference.interval is None or difference.scenarios < options.scenarios_min:
         return VerdictKind.TOO_FEW_RUNS, _too_few(measured, options, plan)
-    interval, level = difference.interval, f"{1 - options.alpha:.0%}"
+    interval, level = difference.interval, level_of(options.alpha)
     shown = (
         f"B's {metric.label} is {metric.in_words(difference.b_mean)} against {metric.in_words(difference.a_mean)}: "
         f"{metric.in_words(difference.difference, signed=True)} ({level}: {_range(metric, interval)})"
@@ -57,6 +57,13 @@ def _decide(
     over = f"over {difference.scenarios} common scenarios"
     is_found = not interval.contains(0)
     pivot = measured.pivot()
+    if pivot is not None and pivot.standard_error == 0 and difference.difference == 0:
+        # An interval of width 0 would be certainty, which few runs that are all alike do not give.
+        value = metric.in_words(difference.a_mean)
+        return VerdictKind.NO_DIFFERENCE_FOUND, (
+            f"no difference found: {metric.label} {value} on both sides, {over}; where nothing varies, nothing tells "
+            "how large a difference there may be"
+        )
     margin = _in_unit(options.margin, measured, difference)
     if margin is not None and pivot is not None and pivot.interval(2 * options.alpha).within(margin):
         also = "; there is a difference, and it is smaller than that" if is_found else ""
@@ -73,6 +80,11 @@ def _decide(
         f"with anything from {_range(metric, interval)} ({level})"
     )
     return VerdictKind.NO_DIFFERENCE_FOUND, ". ".join([compatible, *_what_it_takes(metric, options, plan)])
+
+
+def level_of(alpha: float) -> str:
+    """How sure intervals are, for people: 95%, 99.5%."""
+    return f"{100 * (1 - alpha):.6g}%"
 
 
 def _too_few(measured: Measured, options: ComparisonOptions, plan: Plan) -> str:
@@ -107,7 +119,7 @@ def _plan(measured: Measured, difference: Difference | None, options: Comparison
     interest = _in_unit(options.detect, measured, difference)
     common = len(measured.common)
     detectable = None
-    if deviation is not None and common >= 2:
+    if deviation and common >= 2:
         detectable = detectable_difference(deviation, common, alpha=options.alpha, power=options.power)
     # Of what has no mean yet, or does not vary where little was seen, nothing can be planned but the least.
     needed = options.scenarios_min

@@ -27,6 +27,9 @@ from arc_eval_db.recommendations.statistics import (
     ratio_of_means,
 )
 
+# Three times 0.1, added up and divided by three, is not 0.1.
+_ROUNDING = 1e-12
+
 ByScenario = Mapping[UUID, Moments]
 
 
@@ -49,8 +52,9 @@ class Measured:
         return [scenario for scenario in self.a if scenario in self.b]
 
     def differences(self) -> Array:
-        """B's mean minus A's, of each common scenario."""
-        return np.array([self.b[one].mean - self.a[one].mean for one in self.common], dtype=np.float64)
+        """B's mean minus A's, of each common scenario; means that differ in their last digits only do not differ."""
+        a, b = (_means([side[one] for one in self.common]) for side in (self.a, self.b))
+        return np.where(np.abs(b - a) <= _ROUNDING * np.maximum(np.abs(a), np.abs(b)), 0.0, b - a)
 
     def pivot(self) -> Pivot | None:
         """Of the mean of the differences; None where there are too few scenarios."""

@@ -17,6 +17,11 @@ DEFAULT_SCENARIOS_MIN = 10
 """With one run a side, six scenarios must change, all in one direction, before any exact test sees a difference."""
 
 
+ALPHA_MIN = 1e-6
+POWER_MAX = 0.9999
+"""Beyond these the distributions' tails are not computed to a digit that means anything."""
+
+
 @dataclass(frozen=True, slots=True)
 class ComparisonOptions:
     """What to decide by, and how sure to be. A field that is out of range raises ValueError, naming it."""
@@ -24,9 +29,10 @@ class ComparisonOptions:
     metric: Metric = Metric.SUCCESS
     """The verdict is about this one; the others only describe."""
     alpha: float = 0.05
-    """How often, at the most, a difference is found where there is none; intervals cover 1 - alpha."""
+    """How often, at the most, a difference is found where there is none; intervals cover 1 - alpha.
+    At least `ALPHA_MIN`."""
     power: float = 0.8
-    """How often a difference of the size `detect` should be found."""
+    """How often a difference of the size `detect` should be found. At most `POWER_MAX`."""
     detect: float = 0.05
     """The smallest difference of interest: 0.05 is 5 points of the success rate; of another metric, 5 % of A's mean."""
     margin: float | None = None
@@ -40,6 +46,10 @@ class ComparisonOptions:
             value = getattr(self, name)
             if value is not None and not 0 < value < (high or float("inf")):
                 raise ValueError(f"{name}: must be above 0" + (f" and below {high:g}" if high else ""))
+        if self.alpha < ALPHA_MIN:
+            raise ValueError(f"alpha: must be at least {ALPHA_MIN:g}")
+        if self.power > POWER_MAX:
+            raise ValueError(f"power: must be at most {POWER_MAX:g}")
         if self.scenarios_min < 2:
             raise ValueError("scenarios_min: must be at least 2; one scenario says nothing about others")
 

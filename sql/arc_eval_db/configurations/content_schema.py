@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -20,6 +21,7 @@ from arc_eval_db.configurations.paths import json_path
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 PROBLEMS_MAX = 5
 """So many problems are named; the others are counted."""
+_COUNTED_MAX = 100
 _EXPECTED_CHARACTERS_MAX = 120
 _REFERENCES = ("$ref", "$dynamicRef")
 
@@ -30,7 +32,7 @@ def check_schema(schema: Mapping[str, Any]) -> None:
     Raises:
         ContentSchemaError: it is not. A `$ref` to another document is never fetched.
     """
-    if schema.get("$schema", _DRAFT).rstrip("#") != _DRAFT:
+    if str(schema.get("$schema", _DRAFT)).rstrip("#") != _DRAFT:
         raise ContentSchemaError(f"$.$schema: only Draft 2020-12 is enforced; write {_DRAFT}, or leave it out")
     try:
         Draft202012Validator.check_schema(schema)
@@ -57,7 +59,8 @@ def _check_references(resource: Resource[Any], resolver: Any, depth: int) -> Non
         try:
             if reference is not None:
                 resolver.lookup(reference)
-        except Unresolvable as error:
+        # ValueError: what points into a list by a name.
+        except (Unresolvable, ValueError) as error:
             raise ContentSchemaError(
                 f"{name} {reference!r} is not in the schema, and others are never fetched; put it under $defs"
             ) from error
@@ -88,12 +91,13 @@ def check_content(configuration: str, schema: str | None, content: Mapping[str, 
         ) from error
     if problems:
         more = len(problems) - PROBLEMS_MAX
-        named = problems[:PROBLEMS_MAX] + ([f"and {more} more"] if more > 0 else [])
+        at_least = "at least " if len(problems) == _COUNTED_MAX else ""
+        named = problems[:PROBLEMS_MAX] + ([f"and {at_least}{more} more"] if more > 0 else [])
         raise ContentSchemaViolatedError(configuration, tuple(named))
 
 
 def _errors(validator: Draft202012Validator, content: Mapping[str, Any]) -> Iterable[ValidationError]:
-    return sorted(validator.iter_errors(content), key=lambda error: [str(step) for step in error.absolute_path])
+    return islice(validator.iter_errors(content), _COUNTED_MAX)
 
 
 @lru_cache(maxsize=64)

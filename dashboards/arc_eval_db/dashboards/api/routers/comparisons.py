@@ -14,7 +14,6 @@ from arc_eval_db.dashboards.api.responses import reading
 router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"])
 
 MetricName = Literal["success", "score", "cost_usd", "duration_ms", "tool_errors"]
-Share = Annotated[float, Query(gt=0, lt=1)]
 
 
 @router.get("", response_model=models.Comparison, responses=reading(Kind.NOT_FOUND, Kind.CONFLICT))
@@ -29,8 +28,8 @@ async def compare_versions(
     margin: Annotated[
         float | None, Query(gt=0, le=1000, description="With it the verdict may be that both are equivalent.")
     ] = None,
-    alpha: Annotated[float, Query(gt=0, lt=0.5)] = 0.05,
-    power: Share = 0.8,
+    alpha: Annotated[float, Query(ge=1e-6, lt=0.5)] = 0.05,
+    power: Annotated[float, Query(gt=0, le=0.9999)] = 0.8,
     scenarios_min: Annotated[int, Query(ge=2, le=10_000)] = 10,
     runs_max: Annotated[int, Query(ge=1, le=50_000, description="Of each side, the latest.")] = 50_000,
 ) -> Any:
