@@ -25,7 +25,7 @@ def print_report(report: ComparisonReport, flips_max: int) -> None:
     """The verdict first, then what it rests on."""
     click.echo(f"{printable(report.verdict.text)}\n")
     _print_sides(report)
-    level = f"{100 * (1 - report.options.alpha):.6g}% interval"
+    level = f"{report.options.level} interval"
     click.echo(f"\npaired, over {report.common_scenarios:,} common scenarios, each of the same weight")
     _print_metrics([(one, one.paired) for one in report.metrics], level, with_p=True)
     click.echo("\noverall, over all runs, whichever scenarios they are of")

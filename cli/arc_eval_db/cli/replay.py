@@ -53,6 +53,7 @@ from arc_eval_db.replay import (
     replay_into_topic,
     verify_log,
 )
+from arc_eval_db.replay.sessions import APPLICATION_NAME
 from arc_eval_db.settings import KafkaSettings
 
 
@@ -144,7 +145,7 @@ def resume(
     kafka, database = kafka_settings(), database_settings()
 
     async def read() -> Job:
-        async with await Session.connect(database, application_name="arc-eval-db replay") as session:
+        async with await Session.connect(database, application_name=APPLICATION_NAME) as session:
             return await JobStore(session).read(job_id)
 
     plan = run_async(read()).plan
@@ -178,7 +179,7 @@ def jobs(limit: int, as_json: bool) -> None:
     """List replays that were recorded, the newest first."""
 
     async def read() -> list[Job]:
-        async with await Session.connect(database_settings(), application_name="arc-eval-db replay") as session:
+        async with await Session.connect(database_settings(), application_name=APPLICATION_NAME) as session:
             return await JobStore(session).list(limit)
 
     found = run_async(read())
@@ -198,7 +199,7 @@ def shadows(drop: bool, as_json: bool) -> None:
     """List the schemas of shadow tables that were kept or left, or drop them."""
 
     async def look() -> list[str]:
-        async with await Session.connect(database_settings(), application_name="arc-eval-db replay") as session:
+        async with await Session.connect(database_settings(), application_name=APPLICATION_NAME) as session:
             return await (drop_shadows if drop else list_shadows)(session)
 
     found = run_async(look())

@@ -49,7 +49,7 @@ def _decide(
     metric = measured.metric
     if difference is None or difference.interval is None or difference.scenarios < options.scenarios_min:
         return VerdictKind.TOO_FEW_RUNS, _too_few(measured, options, plan)
-    interval, level = difference.interval, level_of(options.alpha)
+    interval, level = difference.interval, options.level
     shown = (
         f"B's {metric.label} is {metric.in_words(difference.b_mean)} against {metric.in_words(difference.a_mean)}: "
         f"{metric.in_words(difference.difference, signed=True)} ({level}: {_range(metric, interval)})"
@@ -80,11 +80,6 @@ def _decide(
         f"with anything from {_range(metric, interval)} ({level})"
     )
     return VerdictKind.NO_DIFFERENCE_FOUND, ". ".join([compatible, *_what_it_takes(metric, options, plan)])
-
-
-def level_of(alpha: float) -> str:
-    """How sure intervals are, for people: 95%, 99.5%."""
-    return f"{100 * (1 - alpha):.6g}%"
 
 
 def _too_few(measured: Measured, options: ComparisonOptions, plan: Plan) -> str:

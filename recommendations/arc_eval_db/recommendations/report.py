@@ -53,6 +53,11 @@ class ComparisonOptions:
         if self.scenarios_min < 2:
             raise ValueError("scenarios_min: must be at least 2; one scenario says nothing about others")
 
+    @property
+    def level(self) -> str:
+        """How sure intervals are, for people: 95%, 99.5%."""
+        return f"{100 * (1 - self.alpha):.6g}%"
+
 
 @dataclass(frozen=True, slots=True)
 class Side:

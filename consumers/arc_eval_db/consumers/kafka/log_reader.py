@@ -163,7 +163,7 @@ class LogReader:
                         batches = await self._consumer.getmany(partition, timeout_ms=_POLL_MS, max_records=1)
                         for message in batches.get(partition, ()):
                             if message.offset == offset:
-                                found[TopicPartition(partition.topic, partition.partition)] = to_record(message)
+                                found[_ours(partition)] = to_record(message)
                     self._consumer.pause(partition)
         return found
 
