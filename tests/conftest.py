@@ -141,9 +141,9 @@ async def kafka_settings(servers: Servers) -> KafkaSettings:
     return settings
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def logging_restored() -> Iterator[None]:
-    """For tests that configure logging, which is the process's."""
+    """Logging is the process's, and commands that run in it configure it: the next test must hear all again."""
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     yield

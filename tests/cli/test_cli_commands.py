@@ -19,7 +19,7 @@ from arc_eval_db.settings import KafkaSettings
 from support.databases import connect
 from support.servers import Servers
 
-pytestmark = [pytest.mark.database, pytest.mark.kafka, pytest.mark.usefixtures("logging_restored")]
+pytestmark = [pytest.mark.database, pytest.mark.kafka]
 
 Invoke = Callable[..., Result]
 

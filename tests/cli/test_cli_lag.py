@@ -24,7 +24,7 @@ from support.events import event
 from support.lagging import consumer_settings
 from support.topics import delete_records, produce
 
-pytestmark = [pytest.mark.database, pytest.mark.kafka, pytest.mark.usefixtures("logging_restored")]
+pytestmark = [pytest.mark.database, pytest.mark.kafka]
 
 
 def environment(kafka: KafkaSettings, database: DatabaseSettings, group: str) -> dict[str, str]:

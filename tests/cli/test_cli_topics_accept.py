@@ -19,7 +19,7 @@ from support.databases import connect
 from support.events import event
 from support.topics import create_topic, delete_topic, produce
 
-pytestmark = [pytest.mark.database, pytest.mark.kafka, pytest.mark.usefixtures("logging_restored")]
+pytestmark = [pytest.mark.database, pytest.mark.kafka]
 
 
 @pytest.fixture

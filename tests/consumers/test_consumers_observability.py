@@ -45,7 +45,6 @@ def test_a_wrong_setting_names_its_variable(monkeypatch: pytest.MonkeyPatch, var
         ConsumerSettings.load()
 
 
-@pytest.mark.usefixtures("logging_restored")
 def test_logs_are_json_lines_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info")
     structlog.get_logger().info("batch_committed", records=5)
@@ -56,7 +55,6 @@ def test_logs_are_json_lines_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> No
     assert entry["timestamp"].endswith("Z")
 
 
-@pytest.mark.usefixtures("logging_restored")
 def test_a_line_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
     """Or those of processes that share an unbuffered standard error would mix."""
     written: list[str] = []
@@ -82,7 +80,6 @@ def test_logs_are_readable_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> 
     assert not said.startswith("{")
 
 
-@pytest.mark.usefixtures("logging_restored")
 def test_libraries_log_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", as_json=True)
     logging.getLogger("asyncio").warning("slow callback")

@@ -118,7 +118,6 @@ def run_command(arguments: tuple[str, ...], environment: dict[str, str]) -> str:
     return result.output + raised
 
 
-@pytest.mark.usefixtures("logging_restored")
 @pytest.mark.parametrize("wrong", WRONG, ids=[name.replace(" ", "-") for name in WRONG])
 def test_no_command_prints_a_secret(
     kafka_settings: KafkaSettings, database: DatabaseSettings, marker: str, wrong: str
@@ -187,7 +186,7 @@ async def send(settings: KafkaSettings, values: list[bytes], marker: str) -> Non
 
 
 @pytest.fixture
-def heard(logging_restored: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+def heard(monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
     """What a consumer's process has printed with `ARC_EVAL_LOG_LEVEL=debug`, by whatever library."""
     errors = io.StringIO()
     monkeypatch.setattr("sys.stderr", errors)
