@@ -84,11 +84,11 @@ async def _run(runner: Canary, metrics_port: int | None, *, as_json: bool) -> No
     """Until a signal, which is no failure: a run in hand is given up."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
     with contextlib.ExitStack() as stack:
         if metrics_port is not None:
             stack.enter_context(_metrics_server(runner, metrics_port))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stopping.set)
         showing = asyncio.create_task(_show(runner, as_json=as_json))
         ending = asyncio.create_task(stopping.wait())
         await asyncio.wait({showing, ending}, return_when=asyncio.FIRST_COMPLETED)
