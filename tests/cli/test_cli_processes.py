@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -37,8 +38,9 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 def run_here(*arguments: str) -> Result:
-    """In this process: to start another takes a second."""
-    return CliRunner().invoke(cli, arguments)
+    """In this process, as to start another takes a second; in a thread, where commands leave signals as they are."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(CliRunner().invoke, cli, arguments).result()
 
 
 @pytest.mark.kafka
