@@ -7,33 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arc_eval_db.consumers.alerts import Change, Rule, Severity, alert_rules
+from arc_eval_db.consumers.alerts import Change, Rule, alert_rules
 from arc_eval_db.consumers.alerts.evaluating import Evaluator
 from arc_eval_db.consumers.alerts.measures import Form, Measure, Sample, labels_of
-from arc_eval_db.consumers.alerts.rule import Unit
 from arc_eval_db.consumers.alerts.settings import AlertSettings
 from arc_eval_db.consumers.alerts.standings import Phase, Standing, advance
 from arc_eval_db.errors import SettingsError
-
-GAUGE = Measure("m", by=("topic",))
-
-
-def rule(measure: Measure = GAUGE, opens_at: float = 10, resolves_at: float = 5, **changes: Any) -> Rule:
-    fields: dict[str, Any] = {
-        "name": "ArcEvalTest",
-        "severity": Severity.WARNING,
-        "measure": measure,
-        "comparison": "above",
-        "opens_at": opens_at,
-        "resolves_at": resolves_at,
-        "unit": Unit.COUNT,
-        "summary": "it is {value}",
-        "next_step": "look",
-    }
-    return Rule(**(fields | changes))
+from support.alert_rules import rule
 
 
 def sample(value: float, **labels: str) -> Sample:
@@ -75,6 +58,7 @@ def test_an_alert_opens_and_resolves(changes: dict[str, Any], values: tuple[floa
 figures = st.lists(st.one_of(st.none(), st.floats(0, 20)), min_size=1, max_size=60)
 
 
+@settings(max_examples=50)
 @given(figures, st.lists(st.floats(0.1, 30), min_size=60, max_size=60), st.floats(0, 60), st.floats(0, 60))
 def test_no_sequence_makes_it_flap(values: list[float | None], steps: list[float], for_s: float, keep_s: float) -> None:
     one = rule(for_s=for_s, keep_s=keep_s)

@@ -7,6 +7,7 @@ from importlib.metadata import version
 import click
 
 from arc_eval_db.cli import config_changes, config_deployments  # noqa: F401 - adds commands to `config`
+from arc_eval_db.cli.alerts import alerts
 from arc_eval_db.cli.api import api
 from arc_eval_db.cli.bench import bench
 from arc_eval_db.cli.canary import canary
@@ -55,6 +56,7 @@ for command in (
     replay,
     lag,
     health,
+    alerts,
     canary,
     dead_letters,
     config,

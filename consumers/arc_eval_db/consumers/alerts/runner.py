@@ -88,12 +88,12 @@ class AlertRunner:
         self._evaluator = Evaluator(self._rules, alerts_max=settings.alerts_max)
         self._wanted = {rule.measure.metric for rule in self._rules}
         self._recent: deque[Alert] = deque(maxlen=_RECENT_MAX)
+        self._unsaved = asyncio.Event()
         self._deliveries = [
             self._delivery(each) for each in (receivers_of(settings) if receivers is None else receivers)
         ]
         self._file: StateFile | None = None
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="arc-eval-alerts")
-        self._unsaved = asyncio.Event()
         self._delivering: list[asyncio.Task[None]] = []
         self._working: list[asyncio.Task[None]] = []
 
