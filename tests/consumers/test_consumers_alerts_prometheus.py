@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from arc_eval_db.consumers.alerts import AlertSettings, Rule, alert_rules
 from arc_eval_db.consumers.alerts.evaluating import Evaluator
 from arc_eval_db.consumers.alerts.measures import Sample, labels_of
 from arc_eval_db.consumers.alerts.prometheus import rules_document, rules_yaml
+from arc_eval_db.dashboards.grafana import dashboards
 from support.metric_names import METRIC_LABELS
 from support.servers import missing
 
@@ -53,6 +55,19 @@ def test_prometheus_accepts_its_configuration(tmp_path: Path) -> None:
     text = (root / "prometheus.yml").read_text().replace("/etc/prometheus", str(root))
     (tmp_path / "prometheus.yml").write_text(text)
     run_promtool("check", "config", tmp_path / "prometheus.yml")
+
+
+def test_prometheus_accepts_every_query_of_the_dashboards(tmp_path: Path) -> None:
+    expressions = [
+        re.sub(r"\$__rate_interval", "1m", target["expr"]).replace("$group", ".*").replace("$check", ".*")
+        for document in dashboards().values()
+        for panel in document["panels"]
+        for target in panel["targets"]
+        if "expr" in target
+    ]
+    recorded = [{"record": f"query_{number}", "expr": text} for number, text in enumerate(expressions)]
+    (tmp_path / "queries.yml").write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": recorded}]}))
+    run_promtool("check", "rules", tmp_path / "queries.yml")
 
 
 def walk(generator: random.Random, low: float, high: float, jump: float) -> list[float | None]:

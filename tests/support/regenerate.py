@@ -153,27 +153,34 @@ def grafana_dashboards() -> dict[str, str]:
 
 
 ALERTS_BEGIN, ALERTS_END = "<!-- rules: begin (made by `make schema`) -->", "<!-- rules: end -->"
+_SETTINGS_BEGIN, _SETTINGS_END = "<!-- settings: begin (made by `make schema`) -->", "<!-- settings: end -->"
 
 
 def alerts_page(page: str) -> str:
     """docs/alerts.md with its list of rules and its settings made anew."""
-    lines = [
-        ALERTS_BEGIN,
-        "| rule | severity | opens when | for | says | what to do |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+    page = _replaced(page, ALERTS_BEGIN, _alert_rules(), ALERTS_END)
+    lines = ["| variable, after `ARC_EVAL_ALERT_` | default |", "| --- | --- |"]
+    for name, field in AlertSettings.model_fields.items():
+        lines.append(f"| `{name.upper()}` | {'none' if field.default is None else field.default} |")
+    return _replaced(page, _SETTINGS_BEGIN, lines, _SETTINGS_END)
+
+
+def _replaced(page: str, begin: str, lines: Sequence[str], end: str) -> str:
+    head, _, rest = page.partition(begin)
+    return head + "\n".join([begin, *lines, end]) + rest.partition(end)[2]
+
+
+def _alert_rules() -> list[str]:
+    columns = ("rule", "severity", "opens when", "for", "says", "what to do")
+    lines = [f"| {' | '.join(columns)} |", f"| {' | '.join('---' for _ in columns)} |"]
     for rule in alert_rules(AlertSettings()):
         sign = ">" if rule.comparison == "above" else "<"
         opens = f"`{rule.measure.promql()} {sign} {rule.opens_at:g}`"
         if rule.resolves_at != rule.opens_at:
-            opens += f", until it is {rule.resolves_at:g}"
-        says, next_step = (text.replace("|", "\\|") for text in (rule.summary, rule.next_step))
-        lines.append(f"| `{rule.name}` | {rule.severity} | {opens} | {rule.for_s:g} s | {says} | {next_step} |")
-    lines += ["", "| variable, after `ARC_EVAL_ALERT_` | default |", "| --- | --- |"]
-    for name, field in AlertSettings.model_fields.items():
-        lines.append(f"| `{name.upper()}` | {'none' if field.default is None else field.default} |")
-    head, _, rest = page.partition(ALERTS_BEGIN)
-    return head + "\n".join([*lines, ALERTS_END]) + rest.partition(ALERTS_END)[2]
+            opens += f"; resolves at {rule.resolves_at:g}"
+        cells = (f"`{rule.name}`", rule.severity, opens, f"{rule.for_s:g} s", rule.summary, rule.next_step)
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 async def _write_schemas(url: str) -> None:

@@ -11,7 +11,8 @@ _CHOSEN = f"configuration IN ($configuration) AND {_OURS}"
 _CONFIGURATIONS = Variable(
     "configuration",
     "configuration",
-    f"SELECT DISTINCT configuration FROM performance_daily\nWHERE {_OURS}\nORDER BY configuration\nLIMIT 1000",
+    "SELECT DISTINCT configuration FROM performance_daily "
+    "WHERE configuration <> 'arc-eval-canary' ORDER BY configuration LIMIT 1000",
     is_sql=True,
 )
 
