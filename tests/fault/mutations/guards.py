@@ -11,6 +11,7 @@ from fault.mutations.guards_database import DATABASE_MUTATIONS
 from fault.mutations.guards_dead_letters import DEAD_LETTER_MUTATIONS
 from fault.mutations.guards_health import HEALTH_MUTATIONS
 from fault.mutations.guards_lag import LAG_MUTATIONS
+from fault.mutations.guards_monitoring import MONITORING_MUTATIONS
 from fault.mutations.guards_producer import PRODUCER_MUTATIONS
 from fault.mutations.guards_replay import REPLAY_MUTATIONS
 from fault.mutations.guards_sink import SINK_MUTATIONS
@@ -21,6 +22,7 @@ MUTATIONS = (
     *SINK_MUTATIONS,
     *LAG_MUTATIONS,
     *CANARY_MUTATIONS,
+    *MONITORING_MUTATIONS,
     *HEALTH_MUTATIONS,
     *BACKFILL_MUTATIONS,
     *REPLAY_MUTATIONS,
