@@ -26,7 +26,8 @@ STEP_S = 15
 STEPS = 160
 RULES = {rule.name: rule for rule in alert_rules(AlertSettings())}
 
-Series = dict[tuple[tuple[str, str], ...], Sequence[float | None]]
+Labels = tuple[tuple[str, str], ...]
+Series = dict[Labels, Sequence[float | None]]
 
 
 def promtool() -> str:
@@ -100,7 +101,7 @@ def counter(generator: random.Random) -> list[float | None]:
 
 
 def series_of(name: str, generator: random.Random) -> Series:
-    topics = [(("group", "g"), ("partition", str(number)), ("topic", "t")) for number in range(2)]
+    topics: list[Labels] = [(("group", "g"), ("partition", str(number)), ("topic", "t")) for number in range(2)]
     match name:
         case "ArcEvalLagHigh":
             return {labels: walk(generator, 0, 200, 30) for labels in topics}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fault.mutations.guards_alerts import ALERT_MUTATIONS
 from fault.mutations.guards_api import API_MUTATIONS
 from fault.mutations.guards_backfill import BACKFILL_MUTATIONS
 from fault.mutations.guards_canary import CANARY_MUTATIONS
@@ -23,6 +24,7 @@ MUTATIONS = (
     *LAG_MUTATIONS,
     *CANARY_MUTATIONS,
     *MONITORING_MUTATIONS,
+    *ALERT_MUTATIONS,
     *HEALTH_MUTATIONS,
     *BACKFILL_MUTATIONS,
     *REPLAY_MUTATIONS,
