@@ -6,7 +6,7 @@ import random
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ STEPS = 160
 RULES = {rule.name: rule for rule in alert_rules(AlertSettings())}
 
 Labels = tuple[tuple[str, str], ...]
-Series = dict[Labels, Sequence[float | None]]
+Series = Mapping[Labels, Sequence[float | None]]
 
 
 def promtool() -> str:
@@ -171,7 +171,7 @@ def test_prometheus_opens_and_resolves_when_we_do(name: str, tmp_path: Path) -> 
     target = {"job": "arc-eval-db", "instance": "here"} if rule.measure.by_target else {}
     tests = []
     opened = 0
-    for seed in range(4):
+    for seed in range(2):
         series = series_of(name, random.Random(f"{name} {seed}"))
         steps = ours(rule, series)
         opened += sum(len(later) > len(earlier) for earlier, later in pairwise(steps))
@@ -194,7 +194,7 @@ def test_prometheus_opens_and_resolves_when_we_do(name: str, tmp_path: Path) -> 
                 ],
             }
         )
-    assert opened >= 3, "there is something to agree about"
+    assert opened >= 2, "there is something to agree about"
     wanted = {"rule_files": ["rules.yml"], "evaluation_interval": f"{STEP_S}s", "tests": tests}
     (tmp_path / "tests.yml").write_text(yaml.safe_dump(wanted))
     run_promtool("test", "rules", tmp_path / "tests.yml")

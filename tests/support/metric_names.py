@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from arc_eval_db.consumers.supervisor_metrics import SUPERVISOR_METRICS
 from arc_eval_db.metrics import MetricDefinition
 from support.regenerate import COMPONENTS
 
@@ -27,7 +26,6 @@ def _labels(metrics: Sequence[MetricDefinition[Any]]) -> dict[str, frozenset[str
 
 METRIC_LABELS: Mapping[str, frozenset[str]] = {
     **{name: labels for component in COMPONENTS for name, labels in _labels(component.metrics).items()},
-    **_labels(SUPERVISOR_METRICS),
     # Prometheus' own, of what it scrapes and of its rules.
     "up": _SCRAPED,
     "ALERTS": _SCRAPED
