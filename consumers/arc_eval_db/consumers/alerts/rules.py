@@ -178,6 +178,18 @@ def _watch_rules(settings: AlertSettings) -> tuple[Rule, ...]:
         ),
         *_canary_rules(settings),
         Rule(
+            "ArcEvalAlertsUnevaluated",
+            Severity.WARNING,
+            Measure("arc_eval_alerts_evaluated_timestamp_seconds", Form.AGE, take="min", by_target=True),
+            "above",
+            max(settings.blind_s, 4 * settings.interval_s),
+            max(settings.blind_s, 4 * settings.interval_s),
+            Unit.SECONDS,
+            "a process has evaluated no rule for {value}: it tells nobody anything",
+            "look at its log (alerts_evaluation_failed); restart it",
+            keep_s=settings.keep_s,
+        ),
+        Rule(
             "ArcEvalMessagesUndelivered",
             Severity.WARNING,
             Measure("arc_eval_alerts_waiting", by=("receiver",), by_target=True),
