@@ -62,7 +62,9 @@ async def test_every_query_runs_as_the_reader(database: DatabaseSettings) -> Non
             rows = await session.fetch(expanded(str(text)))
             if "AS metric" in str(text):
                 await session.execute(f"PREPARE checked AS {expanded(str(text))}")
-                names = await session.fetch_value("SELECT result_types::text FROM pg_prepared_statements")
+                names = await session.fetch_value(
+                    "SELECT result_types::text FROM pg_prepared_statements WHERE name = 'checked'"
+                )
                 await session.execute("DEALLOCATE checked")
                 assert str(names).split(",")[1] == "text", "the second column names the series"
             assert len(rows) <= 1000
