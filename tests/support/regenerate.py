@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from arc_eval_db.client import CLIENT_METRICS
+from arc_eval_db.consumers.canary import CANARY_METRICS
 from arc_eval_db.consumers.metrics import METRICS
 from arc_eval_db.dashboards.api.app import create_app
 from arc_eval_db.dashboards.api.database import ApiDatabase
@@ -44,6 +45,13 @@ COMPONENTS = (
         "`arc-eval-db consume --metrics-port 9100` serves them at `http://127.0.0.1:9100/metrics`"
         " (`ARC_EVAL_CONSUMER_METRICS_HOST` for another address).",
         METRICS,
+    ),
+    Component(
+        "A canary",
+        "consumers/arc_eval_db/consumers/canary/metrics.py",
+        "`arc-eval-db canary --metrics-port 9102` serves them at `http://127.0.0.1:9102/metrics`; in a registry of your"
+        " own: see [the canary](canary.md).",
+        CANARY_METRICS,
     ),
     Component(
         "The database client",
