@@ -23,7 +23,8 @@ async def temporary_database(
     """A database that exists as long as the block."""
     name = f"arc_eval_test_{secrets.token_hex(6)}"
     async with await connect(server) as session:
-        await session.execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'}")
+        # The default writes each page of the template to the log: 210 to 290 ms for ours, and 35 ms for a copy of files.
+        await session.execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'} STRATEGY FILE_COPY")
     try:
         yield server.with_database(name)
     finally:
