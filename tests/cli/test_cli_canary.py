@@ -71,10 +71,6 @@ async def test_what_arrives_is_said_with_how_soon(variables: dict[str, str]) -> 
             1,
             "not_acknowledged: Kafka has not taken 4 of 4 events in 0.2 s: cannot reach Kafka",
         ),
-        (("--once", "--interval", "1"), {}, 2, "--once goes with neither"),
-        (("--timeout", "0"), {}, 2, "--timeout"),
-        (("--once",), {"ARC_EVAL_KAFKA_BOOTSTRAP_SERVERS": ""}, 1, "ARC_EVAL_KAFKA_BOOTSTRAP_SERVERS is not set"),
-        ((), {"ARC_EVAL_CANARY_INTERVAL_S": "never"}, 1, "ARC_EVAL_CANARY_INTERVAL_S"),
     ],
 )
 async def test_exit_codes_for_scripts(
@@ -85,6 +81,26 @@ async def test_exit_codes_for_scripts(
     said: str,
 ) -> None:
     result = await canary(variables | changed, *arguments)
+    assert (result.exit_code, said in result.output) == (exit_code, True), result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changed", "exit_code", "said"),
+    [
+        (("--once", "--interval", "1"), {}, 2, "--once goes with neither"),
+        (("--timeout", "0"), {}, 2, "--timeout"),
+        (("--once",), {"ARC_EVAL_KAFKA_BOOTSTRAP_SERVERS": ""}, 1, "ARC_EVAL_KAFKA_BOOTSTRAP_SERVERS is not set"),
+        ((), {"ARC_EVAL_CANARY_INTERVAL_S": "never"}, 1, "ARC_EVAL_CANARY_INTERVAL_S"),
+    ],
+)
+async def test_what_is_wrong_is_said_before_anything_is_sent(
+    arguments: tuple[str, ...], changed: dict[str, str], exit_code: int, said: str
+) -> None:
+    nowhere = {
+        "ARC_EVAL_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "ARC_EVAL_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+    }
+    result = await canary(nowhere | changed, *arguments)
     assert (result.exit_code, said in result.output) == (exit_code, True), result.output
 
 
