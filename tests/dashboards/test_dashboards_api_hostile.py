@@ -60,8 +60,8 @@ async def post(api: httpx.AsyncClient, content: Any, **headers: str) -> httpx.Re
     ],
     ids=lambda part: repr(part)[:40],
 )
-async def test_bodies(api: httpx.AsyncClient, body: bytes, status: int, said: str) -> None:
-    response = await post(api, body)
+async def test_bodies(file_api: httpx.AsyncClient, body: bytes, status: int, said: str) -> None:
+    response = await post(file_api, body)
     if status == 201:
         answer(response, 201)
         return
@@ -126,16 +126,18 @@ async def test_no_other_site_s_page_may_read(api: httpx.AsyncClient) -> None:
         ("DELETE", "/openapi.json", "GET"),
     ],
 )
-async def test_what_cannot_be_done_says_what_can(api: httpx.AsyncClient, method: str, address: str, allow: str) -> None:
+async def test_what_cannot_be_done_says_what_can(
+    file_api: httpx.AsyncClient, method: str, address: str, allow: str
+) -> None:
     body: dict[str, Any] = {"json": {}} if method == "PUT" else {}
-    response = await api.request(method, address, **body)
+    response = await file_api.request(method, address, **body)
     problem(response, 405, "method-not-allowed")
     assert response.headers["allow"] == allow
 
 
 @pytest.mark.parametrize("address", ["/", "/v1", "/docs", "/redoc", f"{CONFIGURATIONS}/", "/v1/configurations/a/b/c/d"])
-async def test_what_is_not_there(api: httpx.AsyncClient, address: str) -> None:
-    problem(await api.get(address), 404, "not-found")
+async def test_what_is_not_there(file_api: httpx.AsyncClient, address: str) -> None:
+    problem(await file_api.get(address), 404, "not-found")
 
 
 @pytest.mark.parametrize(
@@ -145,18 +147,18 @@ async def test_what_is_not_there(api: httpx.AsyncClient, address: str) -> None:
         *("text=" + "x" * 201, "containing=" + "%7B" * 40),
     ],
 )
-async def test_queries(api: httpx.AsyncClient, query: str) -> None:
-    response = await api.get(f"{CONFIGURATIONS}?{query}")
+async def test_queries(file_api: httpx.AsyncClient, query: str) -> None:
+    response = await file_api.get(f"{CONFIGURATIONS}?{query}")
     assert response.status_code in (400, 422)
     assert response.json()["detail"].startswith("query.")
 
 
 @pytest.mark.parametrize("query", ["txt=careful", "=", "limit=1&x=1", "Text=a"])
-async def test_a_condition_that_is_misspelt_does_not_mean_all(api: httpx.AsyncClient, query: str) -> None:
-    found = problem(await api.get(f"{CONFIGURATIONS}?{query}"), 422, "invalid")
+async def test_a_condition_that_is_misspelt_does_not_mean_all(file_api: httpx.AsyncClient, query: str) -> None:
+    found = problem(await file_api.get(f"{CONFIGURATIONS}?{query}"), 422, "invalid")
     assert "there is archived, containing, cursor, label, limit, text" in found["detail"]
-    problem(await api.get(f"/openapi.json?{query}"), 422, "invalid")
-    problem(await api.post(f"{CONFIGURATIONS}?{query}", json={"name": "a"}), 422, "invalid")
+    problem(await file_api.get(f"/openapi.json?{query}"), 422, "invalid")
+    problem(await file_api.post(f"{CONFIGURATIONS}?{query}", json={"name": "a"}), 422, "invalid")
 
 
 @pytest.mark.parametrize(
@@ -166,8 +168,8 @@ async def test_a_condition_that_is_misspelt_does_not_mean_all(api: httpx.AsyncCl
         *("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59-14:00", ""),
     ],
 )
-async def test_moments(api: httpx.AsyncClient, moment: str) -> None:
-    found = problem(await api.get("/v1/deployments", params={"at": moment}), 422, "invalid")
+async def test_moments(file_api: httpx.AsyncClient, moment: str) -> None:
+    found = problem(await file_api.get("/v1/deployments", params={"at": moment}), 422, "invalid")
     assert found["errors"][0]["path"] == "query.at"
 
 
