@@ -288,4 +288,7 @@ async def test_comparisons(api: httpx.AsyncClient, session: Session) -> None:
     assert report["verdict"]["kind"] == "too_few_runs"
     assert (report["a"]["runs"], report["b"]["runs"], report["options"]["metric"]) == (2, 0, "score")
     problem(await api.get("/v1/comparisons", params={"a": "other", "b": "other@1"}), 422, "invalid")
+    await create(api, "second name", M2)
+    report = answer(await api.get("/v1/comparisons", params={"a": ran, "b": "second name"}))
+    assert report["b"]["name"] == "second name@1"
     problem(await api.get("/v1/comparisons", params={"a": "other", "b": "none"}), 404, "not-found")
