@@ -58,7 +58,7 @@ def failed(result: Result, message: str, exit_code: int = 1) -> None:
 def test_push(run: Command, agent: Path) -> None:
     dry = document(run("push", agent, "--dry-run", "--json"))
     assert (dry["dry_run"], dry["version"]["reference"]) == (True, "careful@1")
-    assert document(run("list", "--json")) == {"configurations": []}
+    assert document(run("list", "--json")) == {"configurations": [], "next_after": None}
     pushed = document(run("push", agent, "--label", "candidate", "--by", "ann", "--json"))
     assert pushed["version"] == {
         **pushed["version"],
