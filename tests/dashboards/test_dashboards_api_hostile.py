@@ -12,6 +12,7 @@ import structlog.testing
 from pydantic import SecretStr
 
 from arc_eval_db.configurations import ConfigurationManager
+from arc_eval_db.configurations.bounded import Bounded, TooMuchWorkError
 from arc_eval_db.dashboards.api.database import ApiDatabase
 from arc_eval_db.dashboards.api.settings import ApiSettings
 from arc_eval_db.database import DatabaseSettings, Session
@@ -174,6 +175,8 @@ async def test_moments(file_api: httpx.AsyncClient, moment: str) -> None:
 
 
 async def test_references(api: httpx.AsyncClient) -> None:
+    for selector in ("b@3", "1b", "-1", "@", "1" * 10):
+        problem(await api.get(f"/v1/configurations/careful/versions/{selector}"), 422, "invalid")
     for reference in ("a@1b", "sha256:123", "a@-1", "%00"):
         problem(await api.get(f"/v1/versions/{reference}"), 422, "invalid")
     problem(await api.get(f"/v1/versions/{'0' * 8}-0000-0000-0000-{'0' * 12}"), 404, "not-found")
@@ -188,6 +191,90 @@ async def slow() -> AsyncIterator[bytes]:
 async def test_who_sends_slowly_is_not_waited_for(database: DatabaseSettings) -> None:
     async with serving(database, ApiSettings(body_timeout_s=0.05)) as api:
         problem(await api.post(CONFIGURATIONS, content=slow(), headers=JSON), 408, "body-timeout")
+
+
+async def test_a_probe_takes_no_slot_and_its_body_is_not_read(database: DatabaseSettings, session: Session) -> None:
+    """Anybody may send one, and it is answered while all slots are taken."""
+    async with serving(database, ApiSettings(requests_max=1)) as api:
+        never = await asyncio.wait_for(api.post("/healthz", content=slow(), headers=JSON), 5)
+        assert (problem(never, 405, "method-not-allowed")["status"], never.headers["allow"]) == (405, "GET")
+        async with session.transaction():
+            await session.execute("LOCK TABLE configurations")
+            waiting = asyncio.create_task(api.get(CONFIGURATIONS))
+
+            async def waits() -> bool:
+                return bool(await session.fetch_value("SELECT count(*) = 1 FROM pg_locks WHERE NOT granted"))
+
+            await eventually(waits, "the request is at work")
+            problem(await api.get(CONFIGURATIONS), 503, "unavailable")
+            assert answer(await api.get("/healthz")) == {"status": "ok"}
+        answer(await waiting)
+
+
+async def test_probes_ask_the_database_once(database: DatabaseSettings) -> None:
+    async with ApiDatabase(database) as opened:
+        asked: list[str] = []
+        read = opened.client.read
+
+        async def noting(operation: str, work: Any) -> Any:
+            asked.append(operation)
+            return await read(operation, work)
+
+        opened.client.read = noting  # type: ignore[method-assign]
+        await asyncio.gather(*(opened.ping() for _ in range(50)))
+        assert asked == ["api_ping"]
+        await opened.ping()
+        assert asked == ["api_ping"] * 2
+
+
+async def test_what_is_wrong_is_told_to_a_point(api: httpx.AsyncClient) -> None:
+    wrong = {"name": "a", **{f"k{n}": 1 for n in range(1_000)}}
+    found = problem(await api.post(CONFIGURATIONS, json=wrong), 422, "invalid")
+    assert len(found["errors"]) == 20
+    assert found["detail"].endswith("; and 995 more")
+
+
+async def test_a_diff_that_takes_long_is_ended(database: DatabaseSettings) -> None:
+    """In a process, and not in a thread that nothing ends."""
+    bounded = Noting()
+    async with serving(database, bounded=bounded) as api:
+        for name, numbers in (("a", range(2_000)), ("b", range(2_000, 0, -1))):
+            answer(await api.post(CONFIGURATIONS, json={"name": name, "content": {"l": list(numbers)}}), 201)
+            answer(await api.post(CONFIGURATIONS, json={"name": f"small {name}", "content": {"l": [name]}}), 201)
+        for form in ("changes", "patch", "text"):
+            query = {"before": "small a", "after": "small b", "format": form}
+            assert len(answer(await api.get("/v1/diffs", params=query))[form]) > 0
+        assert bounded.tasks == []
+        query = {"before": "a", "after": "b", "format": "changes"}
+        changes = answer(await api.get("/v1/diffs", params=query))["changes"]
+        assert changes[0] == {"kind": "changed", "path": ["l", 1999], "place": "$.l[1999]", "before": 1999, "after": 1}
+        bounded.is_ended = True
+        found = problem(await api.get("/v1/diffs", params={**query, "format": "text"}), 422, "invalid")
+        assert found["errors"][0]["path"] == "query.format"
+        assert bounded.tasks == ["changes", "text"]
+
+
+class Noting(Bounded):
+    """Says what was given to a process, and ends it where a test wants that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tasks: list[str] = []
+        self.is_ended = False
+
+    async def run(self, task: str, arguments: dict[str, Any]) -> Any:
+        self.tasks.append(task)
+        if self.is_ended:
+            raise TooMuchWorkError
+        return await super().run(task, arguments)
+
+
+async def test_too_much_that_takes_long_is_turned_away(database: DatabaseSettings) -> None:
+    async with serving(database, bounded=Bounded(processes_max=0, wait_s=0.01)) as api:
+        answer(await api.post(CONFIGURATIONS, json={"name": "a", "content": {"l": list(range(3_000))}}), 201)
+        response = await api.get("/v1/diffs", params={"before": "a", "after": "a"})
+        assert problem(response, 503, "unavailable")["detail"] == "others are at work that takes long; try again"
+        assert response.headers["retry-after"] == "10"
 
 
 async def test_an_answer_has_its_time(database: DatabaseSettings, session: Session) -> None:
