@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from arc_eval_db.client import CLIENT_METRICS
 from arc_eval_db.consumers.metrics import METRICS
+from arc_eval_db.consumers.monitoring import MONITOR_METRICS
 from arc_eval_db.dashboards.api.app import create_app
 from arc_eval_db.dashboards.api.database import ApiDatabase
 from arc_eval_db.dashboards.api.settings import ApiSettings
@@ -44,6 +45,13 @@ COMPONENTS = (
         "`arc-eval-db consume --metrics-port 9100` serves them at `http://127.0.0.1:9100/metrics`"
         " (`ARC_EVAL_CONSUMER_METRICS_HOST` for another address).",
         METRICS,
+    ),
+    Component(
+        "A monitor",
+        "consumers/arc_eval_db/consumers/monitoring/metrics.py",
+        "What a look at the [lag](lag.md) and at the [health](health.md) found, in whatever runs a `PipelineMonitor`:"
+        " see [monitoring](monitoring.md).",
+        MONITOR_METRICS,
     ),
     Component(
         "The database client",

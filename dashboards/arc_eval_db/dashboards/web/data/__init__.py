@@ -1,1 +1,1 @@
-"""What the pages show: plain functions of a database session, which return frozen objects. No page asks by itself."""
+"""What pages show, read from the database: plain functions of a session, without a web framework."""

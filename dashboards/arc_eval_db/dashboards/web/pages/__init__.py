@@ -1,0 +1,7 @@
+"""The pages. Importing this declares them all: a new one is a module, and a line here."""
+
+from __future__ import annotations
+
+from arc_eval_db.dashboards.web.pages import health, pipeline
+
+__all__ = ["health", "pipeline"]

@@ -1,0 +1,83 @@
+"""Serving the dashboard: one process, its own address, a clean end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import uvicorn
+
+from arc_eval_db.consumers.monitoring import PipelineMonitor
+from arc_eval_db.dashboards.api.server import QuietServer, listening, reach, url_of
+from arc_eval_db.dashboards.api.tokens import has_usable_token
+from arc_eval_db.dashboards.web.access import Access
+from arc_eval_db.dashboards.web.api_part import ApiPart
+from arc_eval_db.dashboards.web.app import create_dashboard
+from arc_eval_db.dashboards.web.dashboard import Dashboard
+from arc_eval_db.dashboards.web.database import WebDatabase
+from arc_eval_db.dashboards.web.history import LagHistory
+from arc_eval_db.dashboards.web.live import LiveBoard
+from arc_eval_db.dashboards.web.sessions import Sessions
+from arc_eval_db.dashboards.web.settings import DashboardSettings
+from arc_eval_db.database import DatabaseSettings
+from arc_eval_db.errors import SettingsError
+from arc_eval_db.schemas.topics import TopicNames
+from arc_eval_db.settings import KafkaSettings
+
+_DRAIN_TIMEOUT_S = 5
+_MESSAGE_BYTES_MAX = 1_000_000
+# A page has a WebSocket, and some files at its beginning.
+_CONNECTIONS_A_PAGE = 4
+_HOUR_S = 3600
+
+
+async def serve(
+    settings: DashboardSettings,
+    kafka: KafkaSettings,
+    database: DatabaseSettings,
+    group: str,
+    *,
+    on_listening: Callable[[str], None],
+) -> None:
+    """Serve until SIGINT or SIGTERM. On loopback it starts also while Kafka or the database is away, and says so.
+
+    Args:
+        group: the consumer group whose lag is shown.
+        on_listening: is told the address.
+
+    Raises:
+        SettingsError: the address cannot be listened on, or others could reach it and there is no token.
+        RetryableError, FatalError: others could reach it, and the database does not say whether there is a token.
+    """
+    address = settings.api()
+    async with (
+        WebDatabase(database, settings) as reading,
+        LiveBoard() as board,
+        PipelineMonitor(kafka, database, group) as monitor,
+        LagHistory(monitor) as history,
+        ApiPart(address, database) as api,
+    ):
+        if address.tokens_required and not await reading.read(has_usable_token):
+            raise SettingsError(
+                f"{reach(address)} and there is no token that would keep them out; "
+                "make one first: arc-eval-db api token create --scope admin --name NAME"
+            )
+        access = Access(address, reading, settings.token_check_s)
+        dashboard = Dashboard(settings, reading, monitor, history, access, board, TopicNames(kafka.topic_prefix))
+        app = create_dashboard(dashboard, Sessions(settings.session_hours * _HOUR_S), api)
+        with listening(address) as listener:
+            config = uvicorn.Config(
+                app,
+                # What a proxy says of the client is believed by nobody here.
+                proxy_headers=False,
+                server_header=False,
+                ws="wsproto",
+                ws_max_size=_MESSAGE_BYTES_MAX,
+                log_config=None,
+                # What it says of WebSockets holds the pages' ids.
+                log_level="warning",
+                access_log=False,
+                limit_concurrency=settings.pages_max * _CONNECTIONS_A_PAGE,
+                timeout_graceful_shutdown=_DRAIN_TIMEOUT_S,
+            )
+            on_listening(url_of(listener))
+            await QuietServer(config).serve(sockets=[listener])
