@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
-from arc_eval_db.dashboards.web.pages import health, pipeline
+from arc_eval_db.dashboards.web.pages import (
+    cost,
+    errors,
+    execution,
+    executions,
+    health,
+    performance,
+    pipeline,
+    simulations,
+)
 
-__all__ = ["health", "pipeline"]
+__all__ = ["cost", "errors", "execution", "executions", "health", "performance", "pipeline", "simulations"]
