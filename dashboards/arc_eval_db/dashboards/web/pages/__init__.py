@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from arc_eval_db.dashboards.web.pages import health, pipeline
+from arc_eval_db.dashboards.web.pages import dead_letters, health, pipeline
 
-__all__ = ["health", "pipeline"]
+__all__ = ["dead_letters", "health", "pipeline"]
