@@ -1,4 +1,4 @@
-"""Counters, gauges and histograms with a fixed list of names, and the server that Prometheus reads them from.
+"""Counters, gauges and histograms with a fixed list of names.
 
 Each component has such a list in a module of its own, as a `Literal` of the names and a tuple of definitions, so that a
 name that is not on the list does not pass the type checker. `docs/metrics.md` is made from the lists.
@@ -6,12 +6,11 @@ name that is not on the list does not pass the type checker. `docs/metrics.md` i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeVar
+from typing import Generic, Literal, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 Name = TypeVar("Name", bound=str)
 
@@ -65,6 +64,11 @@ class Metrics(Generic[Name]):
         gauge = self._gauges[name]
         (gauge.labels(**labels) if labels else gauge).set(value)
 
+    def compute(self, name: Name, function: Callable[[], float], **labels: str) -> None:
+        """Show what `function` gives whenever the gauge is read; any thread may call it."""
+        gauge = self._gauges[name]
+        (gauge.labels(**labels) if labels else gauge).set_function(function)
+
     def forget(self, name: Name, **labels: str) -> None:
         """Show a gauge no more with these labels, until it is set again."""
         gauge = self._gauges[name]
@@ -79,25 +83,3 @@ class Metrics(Generic[Name]):
     def value(self, name: str, **labels: str) -> float:
         """What a sample (of a histogram: name plus `_count`, `_sum`) has at the moment; 0 for one never seen."""
         return self.registry.get_sample_value(name, labels) or 0.0
-
-
-class MetricsServer:
-    """Serves the metrics of one registry over HTTP for Prometheus, in a thread. Use with `with`."""
-
-    def __init__(self, metrics: Metrics[Any], host: str, port: int) -> None:
-        self._server, self._thread = start_http_server(port, host, registry=metrics.registry)
-
-    @property
-    def port(self) -> int:
-        """The port, chosen by the system where 0 was asked for."""
-        return int(self._server.server_port)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
