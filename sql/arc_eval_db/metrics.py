@@ -1,4 +1,4 @@
-"""Counters, gauges and histograms with a fixed list of names.
+"""Counters, gauges and histograms with a fixed list of names, and the server that Prometheus reads them from.
 
 Each component has such a list in a module of its own, as a `Literal` of the names and a tuple of definitions, so that a
 name that is not on the list does not pass the type checker. `docs/metrics.md` is made from the lists.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from types import TracebackType
+from typing import Any, Generic, Literal, Self, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 Name = TypeVar("Name", bound=str)
 
@@ -83,3 +84,25 @@ class Metrics(Generic[Name]):
     def value(self, name: str, **labels: str) -> float:
         """What a sample (of a histogram: name plus `_count`, `_sum`) has at the moment; 0 for one never seen."""
         return self.registry.get_sample_value(name, labels) or 0.0
+
+
+class MetricsServer:
+    """Serves the metrics of one registry over HTTP for Prometheus, in a thread. Use with `with`."""
+
+    def __init__(self, metrics: Metrics[Any], host: str, port: int) -> None:
+        self._server, self._thread = start_http_server(port, host, registry=metrics.registry)
+
+    @property
+    def port(self) -> int:
+        """The port, chosen by the system where 0 was asked for."""
+        return int(self._server.server_port)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from arc_eval_db.metrics import MetricDefinition, Metrics
+from arc_eval_db.metrics import MetricDefinition, Metrics, MetricsServer
 
-__all__ = ["METRICS", "MetricName", "WorkerMetrics"]
+__all__ = ["METRICS", "MetricName", "MetricsServer", "WorkerMetrics"]
 
 MetricName = Literal[
     "arc_eval_consumer_records_total",
