@@ -106,20 +106,39 @@ def timescaledb(edition: Edition) -> None:
         missing("timescaledb", "the database server offers no TimescaleDB")
 
 
+@pytest.fixture(scope="session")
+async def databases_session(database_server: DatabaseSettings) -> AsyncIterator[Session]:
+    """A connection that makes and drops the tests' databases: to open one for each takes as long as to make them."""
+    async with await connect(database_server) as opened:
+        yield opened
+
+
 @pytest.fixture
-async def empty_database(database_server: DatabaseSettings) -> AsyncIterator[DatabaseSettings]:
+async def empty_database(
+    database_server: DatabaseSettings, databases_session: Session
+) -> AsyncIterator[DatabaseSettings]:
     """A database without any schema."""
-    async with temporary_database(database_server) as settings:
+    async with temporary_database(database_server, by=databases_session) as settings:
         yield settings
 
 
 @pytest.fixture
 async def database(
-    database_server: DatabaseSettings, template: tuple[DatabaseSettings, Edition]
+    database_server: DatabaseSettings, databases_session: Session, template: tuple[DatabaseSettings, Edition]
 ) -> AsyncIterator[DatabaseSettings]:
     """A database of the test's own, migrated."""
     name = template[0].database_url.get_secret_value().partition("?")[0].rpartition("/")[2]
-    async with temporary_database(database_server, template=name) as settings:
+    async with temporary_database(database_server, template=name, by=databases_session) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="module")
+async def file_database(
+    database_server: DatabaseSettings, databases_session: Session, template: tuple[DatabaseSettings, Edition]
+) -> AsyncIterator[DatabaseSettings]:
+    """A migrated database for all those tests of a file that change nothing in it that another one looks at."""
+    name = template[0].database_url.get_secret_value().partition("?")[0].rpartition("/")[2]
+    async with temporary_database(database_server, template=name, by=databases_session) as settings:
         yield settings
 
 
@@ -130,15 +149,25 @@ async def session(database: DatabaseSettings) -> AsyncIterator[Session]:
         yield opened
 
 
-@pytest.fixture
-async def kafka_settings(servers: Servers) -> KafkaSettings:
-    """Kafka with topics of the test's own, two partitions each."""
+async def _new_topics(servers: Servers) -> KafkaSettings:
     settings = KafkaSettings(
         bootstrap_servers=servers.kafka_bootstrap_servers, topic_prefix=f"test-{secrets.token_hex(6)}"
     )
     async with TopicsAdmin(settings) as admin:
         await admin.create(partitions=TEST_PARTITIONS)
     return settings
+
+
+@pytest.fixture
+async def kafka_settings(servers: Servers) -> KafkaSettings:
+    """Kafka with topics of the test's own, two partitions each."""
+    return await _new_topics(servers)
+
+
+@pytest.fixture(scope="module")
+async def file_kafka_settings(servers: Servers) -> KafkaSettings:
+    """Likewise, for all those tests of a file that only read them."""
+    return await _new_topics(servers)
 
 
 @pytest.fixture(autouse=True)

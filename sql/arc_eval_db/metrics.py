@@ -6,7 +6,7 @@ name that is not on the list does not pass the type checker. `docs/metrics.md` i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar
@@ -64,6 +64,11 @@ class Metrics(Generic[Name]):
         """Set a gauge."""
         gauge = self._gauges[name]
         (gauge.labels(**labels) if labels else gauge).set(value)
+
+    def compute(self, name: Name, function: Callable[[], float], **labels: str) -> None:
+        """Show what `function` gives whenever the gauge is read; any thread may call it."""
+        gauge = self._gauges[name]
+        (gauge.labels(**labels) if labels else gauge).set_function(function)
 
     def forget(self, name: Name, **labels: str) -> None:
         """Show a gauge no more with these labels, until it is set again."""

@@ -189,9 +189,9 @@ def test_consume_refuses_wrong_options(invoke: Invoke, pipeline: dict[str, Any])
     assert (loud.exit_code, "'--log-level'" in loud.stderr) == (2, True)
     empty = invoke("consume", "--batch-records-max", "0", **pipeline)
     assert (empty.exit_code, "'--batch-records-max'" in empty.stderr) == (2, True)
-    taken = invoke("consume", "--metrics-port", "1", "--until-caught-up", "--log-level", "error", **pipeline)
+    taken = invoke("consume", "--http-port", "1", "--until-caught-up", "--log-level", "error", **pipeline)
     if taken.exit_code:  # as root, port 1 can be had
-        assert "ARC_EVAL_CONSUMER_METRICS_PORT: cannot listen on 127.0.0.1:1" in taken.stderr
+        assert "ARC_EVAL_CONSUMER_HTTP_PORT: cannot listen on 127.0.0.1:1" in taken.stderr
 
 
 def test_lag_without_topics_names_the_next_step(invoke: Invoke, pipeline: dict[str, Any]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -20,6 +22,7 @@ from arc_eval_db.settings import KafkaSettings
 from support.conditions import eventually
 from support.databases import connect
 from support.events import event
+from support.http import get
 from support.log import send_events
 
 pytestmark = [pytest.mark.kafka, pytest.mark.database]
@@ -114,6 +117,68 @@ async def test_a_worker_that_dies_is_replaced(
     [death] = [line for line in logged if line["event"] == "worker_process_ended"]
     assert (death["exit"], death["worker"] in (0, 1)) == ("SIGKILL", True)
     await eventually(lambda: not alive(children), "they have ended")
+
+
+async def test_a_worker_that_is_stopped_makes_its_supervisor_unwell(
+    start: Start, kafka_settings: KafkaSettings, database: DatabaseSettings
+) -> None:
+    port = free_ports(3)
+    process = await start(
+        *("--workers", "2", "--http-port", str(port)),
+        ARC_EVAL_CONSUMER_SILENCE_LIMIT_S="3",
+        ARC_EVAL_CONSUMER_SESSION_TIMEOUT_S="30",
+        ARC_EVAL_CONSUMER_LAG_SAMPLE_INTERVAL_S="0",
+    )
+    await eventually(lambda: answers(port, "/readyz") == 200, "all are ready")
+    assert answers(port, "/healthz") == 200
+    assert [answers(port + 1 + number, "/readyz") for number in range(2)] == [200, 200]
+    await send_events(kafka_settings, [event(TOOL_USED) for _ in range(50)])
+    victim = workers_of(process)[1]
+    victim.suspend()
+    await send_events(kafka_settings, [event(TOOL_USED) for _ in range(50)])
+    await eventually(lambda: answers(port, "/healthz") == 503, "it is missed")
+    said = get(port, "/healthz").json
+    assert [(each["worker"], each["pid"]) for each in said["workers"] if each["status"] == "failing"] == [
+        (said["workers"][1]["worker"], victim.pid)
+    ]
+    assert f"kill -CONT {victim.pid}" in said["workers"][1]["next_step"]
+    shown = get(port, "/metrics").body.decode()
+    assert 'arc_eval_supervisor_worker_up{worker="1"} 1.0' in shown
+    assert float(shown.split('progress_age_seconds{worker="1"} ')[1].split()[0]) > 3
+    victim.resume()
+    await eventually(lambda: answers(port, "/healthz") == 200, "it moves again")
+
+    async def all_there() -> bool:
+        return await stored(database) == (100, 100)
+
+    await eventually(all_there, "everything is written, once", timeout_s=60)
+    assert get(port, "/api/lag").json["lag_messages"] == 0
+    process.send_signal(signal.SIGTERM)
+    stdout, logged = await ended(process)
+    assert (process.returncode, stdout.split(" records")[0]) == (0, "100"), logged
+
+
+def answers(port: int, path: str) -> int | None:
+    """The status; None while nobody listens."""
+    try:
+        return get(port, path).status
+    except ConnectionRefusedError:
+        return None
+
+
+def free_ports(count: int) -> int:
+    """The first of so many in a row that nobody listens on."""
+    while True:
+        with contextlib.ExitStack() as stack:
+            first = stack.enter_context(socket.socket())
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            try:
+                for number in range(1, count):
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port + number))
+            except (OSError, OverflowError):
+                continue
+            return port
 
 
 async def test_workers_end_with_the_process_that_started_them(start: Start) -> None:

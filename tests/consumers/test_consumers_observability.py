@@ -6,16 +6,16 @@ import io
 import json
 import logging
 import sys
-import urllib.request
 from typing import get_args
 
 import pytest
 import structlog
 
 from arc_eval_db.consumers.logs import configure_logging
-from arc_eval_db.consumers.metrics import METRICS, MetricName, MetricsServer, WorkerMetrics
+from arc_eval_db.consumers.metrics import METRICS, MetricName
 from arc_eval_db.consumers.settings import ConsumerSettings
 from arc_eval_db.errors import SettingsError
+from support.http import Server, get
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,15 +98,13 @@ def test_every_metric_is_defined_once() -> None:
 
 
 def test_metrics_are_served_for_prometheus() -> None:
-    metrics = WorkerMetrics()
+    server = Server()
+    metrics = server.metrics
     metrics.count("arc_eval_consumer_records_total", 3, topic="t")
     metrics.set("arc_eval_consumer_assigned_partitions", 6)
     metrics.observe("arc_eval_consumer_batch_seconds", 0.02)
-    with (
-        MetricsServer(metrics, "127.0.0.1", 0) as server,
-        urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=5) as answer,
-    ):
-        text = answer.read().decode()
+    with server.running() as port:
+        text = get(port, "/metrics").body.decode()
     assert 'arc_eval_consumer_records_total{topic="t"} 3.0' in text
     assert "arc_eval_consumer_assigned_partitions 6.0" in text
     assert 'arc_eval_consumer_batch_seconds_bucket{le="0.025"} 1.0' in text

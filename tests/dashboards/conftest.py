@@ -15,7 +15,7 @@ from arc_eval_db.migrations import Edition
 from arc_eval_db.settings import KafkaSettings
 from support.api import serving
 from support.browser import Tab, chromium, tab
-from support.dashboards import ServedDashboard, serving_dashboard
+from support.dashboards import HOSTILE, ServedDashboard, serving_dashboard
 from support.databases import connect, temporary_database
 from support.servers import Servers
 
@@ -60,7 +60,7 @@ async def dashboard(
     browser: Browser, dashboard_kafka: KafkaSettings, dashboard_database: DatabaseSettings
 ) -> AsyncIterator[ServedDashboard]:
     """One dashboard for all tests of the process; without a browser it would not be looked at."""
-    group = f"group-{secrets.token_hex(6)}"
+    group = f"{HOSTILE} {secrets.token_hex(6)}"
     async with serving_dashboard(dashboard_kafka, dashboard_database, group) as served:
         yield served
 
@@ -77,5 +77,7 @@ async def page(browser: Browser, dashboard: ServedDashboard) -> AsyncIterator[Ta
     """A new profile of the browser, for the shared dashboard. Whatever a page complains of fails the test."""
     async with tab(browser, dashboard.url) as opened:
         yield opened
+        assert await opened.page.locator("img").count() == 0
+        assert await opened.page.evaluate("window.owned") is None
         assert opened.complaints == []
         assert opened.foreign_requests() == []

@@ -53,7 +53,7 @@ async def _bounce(arena: Arena, times: int, seconds: float) -> list[float]:
 
 async def test_killed_broker(arena: Arena) -> None:
     """F1: SIGKILL of the broker, back after a while: both sides go on by themselves."""
-    await _bounce(arena, 1, 4)
+    await _bounce(arena, 1, 2)
 
 
 @pytest.mark.long

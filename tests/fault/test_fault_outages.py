@@ -57,7 +57,7 @@ async def _outage(arena: Arena, seconds: float) -> None:
 
 async def test_database_away_for_seconds(arena: Arena) -> None:
     """No dead letter, no restart, all rows there."""
-    await _outage(arena, 6)
+    await _outage(arena, 3)
 
 
 @pytest.mark.long

@@ -52,6 +52,14 @@ async def read(settings: KafkaSettings, plan: ReplayPlan, chosen: EventFilter | 
         return [record async for batch in batches for record in batch.records]
 
 
+@pytest.fixture(scope="module")
+async def ten_records(file_kafka_settings: KafkaSettings) -> TopicPartition:
+    """A partition that holds them, and stays as it is."""
+    partition = TopicPartition(TopicNames(file_kafka_settings.topic_prefix).all[0], 0)
+    await produce(file_kafka_settings, partition, progress(10))
+    return partition
+
+
 @pytest.mark.parametrize(
     ("text", "first", "end"),
     [
@@ -74,17 +82,17 @@ async def read(settings: KafkaSettings, plan: ReplayPlan, chosen: EventFilter | 
     ],
 )
 async def test_ranges_are_resolved(
-    kafka_settings: KafkaSettings, partition: TopicPartition, text: str, first: int, end: int
+    file_kafka_settings: KafkaSettings, ten_records: TopicPartition, text: str, first: int, end: int
 ) -> None:
-    await produce(kafka_settings, partition, progress(10))
-    plan = await plan_of(kafka_settings, f"{partition}={text}")
+    partition = ten_records
+    plan = await plan_of(file_kafka_settings, f"{partition}={text}")
     assert plan.ranges() == {partition: OffsetRange(first, end)}
     assert (plan.records_max, plan.truncated) == (end - first, 0)
     plan.require_whole()
     (planned,) = plan.partitions
     assert (planned.log.start, planned.log.end) == (0, 10)
     assert (planned.first_time is None) == (planned.last_time is None) == (first == end)
-    assert [record.offset for record in await read(kafka_settings, plan)] == list(range(first, end))
+    assert [record.offset for record in await read(file_kafka_settings, plan)] == list(range(first, end))
     assert ReplayPlan.from_json(plan.to_json()) == plan
 
 

@@ -176,12 +176,13 @@ def test_containers_for_tests_can_be_configured(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_settings_page_lists_every_variable() -> None:
+    from arc_eval_db.consumers.canary import CanarySettings
     from arc_eval_db.consumers.lag import LagSettings
     from arc_eval_db.consumers.settings import ConsumerSettings
     from arc_eval_db.database import DatabaseSettings
 
     page = (ROOT / "docs" / "command-line.md").read_text()
-    for settings in (ConsumerSettings, DatabaseSettings, LagSettings):
+    for settings in (CanarySettings, ConsumerSettings, DatabaseSettings, LagSettings):
         prefix = settings.model_config["env_prefix"]
         for name in settings.model_fields:
             assert f"`{prefix}{name.upper()}`" in page

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 
 import pytest
 
-from arc_eval_db.database import Session
+from arc_eval_db.database import DatabaseSettings, Session
 from arc_eval_db.migrations import Edition
 from arc_eval_db.sql import list_files, queries
+from support.databases import connect
 
 pytestmark = pytest.mark.database
 
 # What only TimescaleDB has.
 TIMESCALEDB = re.compile(r"timescaledb_information|show_chunks|(retention|compression)_policy\(")
+
+
+@pytest.fixture(scope="module")
+async def session(file_database: DatabaseSettings) -> AsyncIterator[Session]:
+    """One for all: to prepare a statement changes nothing."""
+    async with await connect(file_database) as opened:
+        yield opened
+
 
 STATEMENTS_ARE_COUNTED = "SELECT to_regclass('pg_stat_statements') IS NOT NULL"
 

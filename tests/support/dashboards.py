@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from arc_eval_db.database import DatabaseSettings
 from arc_eval_db.settings import KafkaSettings
 
+HOSTILE = '<img src=x onerror="window.owned=1"><script>window.owned=1</script>'
+"""Text that does something where it is taken for markup."""
+
 # So that tests need not wait for what looks every few seconds.
 _QUICK = {
     "ARC_EVAL_MONITOR_LAG_INTERVAL_S": "0.3",

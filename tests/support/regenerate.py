@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from arc_eval_db.client import CLIENT_METRICS
+from arc_eval_db.consumers.alerts import ALERT_METRICS
+from arc_eval_db.consumers.canary import CANARY_METRICS
 from arc_eval_db.consumers.metrics import METRICS
 from arc_eval_db.consumers.monitoring import MONITOR_METRICS
+from arc_eval_db.consumers.supervisor_metrics import SUPERVISOR_METRICS
 from arc_eval_db.dashboards.api.app import create_app
 from arc_eval_db.dashboards.api.database import ApiDatabase
 from arc_eval_db.dashboards.api.settings import ApiSettings
@@ -42,9 +45,15 @@ COMPONENTS = (
     Component(
         "A worker",
         "consumers/arc_eval_db/consumers/metrics.py",
-        "`arc-eval-db consume --metrics-port 9100` serves them at `http://127.0.0.1:9100/metrics`"
-        " (`ARC_EVAL_CONSUMER_METRICS_HOST` for another address).",
+        "`arc-eval-db consume --http-port 9100` serves them at `http://127.0.0.1:9100/metrics`, with what else there is"
+        " to [see](monitoring.md) (`ARC_EVAL_CONSUMER_HTTP_HOST` for another address).",
         METRICS,
+    ),
+    Component(
+        "A supervisor",
+        "consumers/arc_eval_db/consumers/supervisor_metrics.py",
+        "With `consume --workers N --http-port 9100` it has port 9100, and its workers the ports after it.",
+        SUPERVISOR_METRICS,
     ),
     Component(
         "A monitor",
@@ -52,6 +61,19 @@ COMPONENTS = (
         "What a look at the [lag](lag.md) and at the [health](health.md) found, in whatever runs a `PipelineMonitor`:"
         " see [monitoring](monitoring.md).",
         MONITOR_METRICS,
+    ),
+    Component(
+        "A canary",
+        "consumers/arc_eval_db/consumers/canary/metrics.py",
+        "`arc-eval-db canary --metrics-port 9102` serves them at `http://127.0.0.1:9102/metrics`; in a registry of your"
+        " own: see [the canary](canary.md).",
+        CANARY_METRICS,
+    ),
+    Component(
+        "Alerts",
+        "consumers/arc_eval_db/consumers/alerts/metrics.py",
+        "In the registry that an `AlertRunner` looks at, such as a supervisor's: see [alerts](alerts.md).",
+        ALERT_METRICS,
     ),
     Component(
         "The database client",

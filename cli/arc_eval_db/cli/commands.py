@@ -7,8 +7,10 @@ from importlib.metadata import version
 import click
 
 from arc_eval_db.cli import config_changes, config_deployments  # noqa: F401 - adds commands to `config`
+from arc_eval_db.cli.alerts import alerts
 from arc_eval_db.cli.api import api
 from arc_eval_db.cli.bench import bench
+from arc_eval_db.cli.canary import canary
 from arc_eval_db.cli.compare import compare
 from arc_eval_db.cli.config import config
 from arc_eval_db.cli.consume import consume
@@ -56,6 +58,8 @@ for command in (
     replay,
     lag,
     health,
+    alerts,
+    canary,
     dead_letters,
     dashboard,
     config,

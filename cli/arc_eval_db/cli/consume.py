@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import click
 import structlog
@@ -15,13 +15,15 @@ import structlog
 from arc_eval_db.cli.running import command, database_settings, json_option, kafka_settings, print_json, run_async
 from arc_eval_db.consumers.account import WorkerReport
 from arc_eval_db.consumers.garbage import CollectorBetweenBatches
+from arc_eval_db.consumers.heartbeat import send_heartbeats
+from arc_eval_db.consumers.http import SupervisorProbe, WorkerProbe, serving
 from arc_eval_db.consumers.logs import configure_logging
-from arc_eval_db.consumers.metrics import MetricsServer, WorkerMetrics
+from arc_eval_db.consumers.metrics import WorkerMetrics
 from arc_eval_db.consumers.settings import ConsumerSettings
 from arc_eval_db.consumers.watchdog import ended_when_blocked
 from arc_eval_db.consumers.worker import Worker
 from arc_eval_db.consumers.worker_processes import EXIT_FATAL, WorkerCommand, WorkerProcesses
-from arc_eval_db.errors import ArcEvalError, SettingsError
+from arc_eval_db.errors import ArcEvalError
 
 
 @click.command()
@@ -40,11 +42,18 @@ from arc_eval_db.errors import ArcEvalError, SettingsError
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="Processes that share the partitions; one that dies is started again. Metrics are on as many ports, from "
-    "--metrics-port on.",
+    help="Processes that share the partitions; one that dies is started again. With --http-port, that is where all of "
+    "them are watched from; each has one of the ports after it.",
 )
 @click.option("--worker-number", type=int, hidden=True, help="One of --workers: ends with its standard input.")
-@click.option("--metrics-port", type=click.IntRange(0, 65_535), help="Serve Prometheus metrics on this port.")
+@click.option("--heartbeat-file", type=int, hidden=True, help="A pipe to say in that the worker moves.")
+@click.option(
+    "--http-port",
+    "--metrics-port",
+    "http_port",
+    type=click.IntRange(0, 65_535),
+    help="Answer probes, Prometheus and others on this port: docs/monitoring.md.",
+)
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
@@ -61,7 +70,8 @@ def consume(
     batch_records_max: int | None,
     workers: int,
     worker_number: int | None,
-    metrics_port: int | None,
+    heartbeat_file: int | None,
+    http_port: int | None,
     log_level: str,
     as_json: bool,
 ) -> None:
@@ -71,12 +81,12 @@ def consume(
     within ten seconds; a worker that is killed loses and repeats nothing. Logs go to standard error.
     """
     configure_logging(log_level)
-    settings = ConsumerSettings.load(group=group, batch_records_max=batch_records_max, metrics_port=metrics_port)
+    settings = ConsumerSettings.load(group=group, batch_records_max=batch_records_max, http_port=http_port)
     if workers > 1:
         report = run_async(_supervise(settings, workers, log_level, until_caught_up=until_caught_up))
     elif worker_number is not None:
         structlog.contextvars.bind_contextvars(worker=worker_number)
-        report = _consume_supervised(settings, until_caught_up=until_caught_up)
+        report = _consume_supervised(settings, heartbeat_file, until_caught_up=until_caught_up)
     else:
         report = run_async(_consume(settings, until_caught_up=until_caught_up))
     if as_json:
@@ -93,11 +103,13 @@ async def _supervise(
     settings: ConsumerSettings, workers: int, log_level: str, *, until_caught_up: bool
 ) -> WorkerReport:
     """Run this command several times."""
-    kafka_settings(), database_settings()  # what is wrong with them is said once
+    kafka, database = kafka_settings(), database_settings()  # what is wrong with them is said once
     commands = [_worker_command(settings, number, log_level, until_caught_up) for number in range(workers)]
     processes = WorkerProcesses(commands, drain_timeout_s=settings.drain_timeout_s, restart_ended=not until_caught_up)
     _on_stop(processes.stop)
-    return await processes.run()
+    probe = SupervisorProbe(processes.workers, settings.silence_limit_s, lambda: processes.is_stopping)
+    with serving(settings, kafka, database, probe, processes.metrics):
+        return await processes.run()
 
 
 def _worker_command(settings: ConsumerSettings, number: int, log_level: str, until_caught_up: bool) -> WorkerCommand:
@@ -113,43 +125,61 @@ def _worker_command(settings: ConsumerSettings, number: int, log_level: str, unt
     if until_caught_up:
         arguments.append("--until-caught-up")
     environment = dict(os.environ)
-    if settings.metrics_port is not None:
+    if settings.port is not None:
         # 0 is any port, for each of them.
-        arguments += ["--metrics-port", str(settings.metrics_port and settings.metrics_port + number)]
+        arguments += ["--http-port", str(settings.port and settings.port + 1 + number)]
     if settings.instance_id is not None:
         environment["ARC_EVAL_CONSUMER_INSTANCE_ID"] = f"{settings.instance_id}-{number}"
     return WorkerCommand(arguments, environment)
 
 
-def _consume_supervised(settings: ConsumerSettings, *, until_caught_up: bool) -> WorkerReport:
+def _consume_supervised(
+    settings: ConsumerSettings, heartbeat_file: int | None, *, until_caught_up: bool
+) -> WorkerReport:
     try:
-        return run_async(_consume(settings, until_caught_up=until_caught_up, until_end_of_input=True))
+        return run_async(_consume(settings, until_caught_up=until_caught_up, heartbeat_file=heartbeat_file))
     except ArcEvalError as error:
         click.echo(f"arc-eval-db: {error}", err=True)
         sys.exit(EXIT_FATAL)
 
 
 async def _consume(
-    settings: ConsumerSettings, *, until_caught_up: bool, until_end_of_input: bool = False
+    settings: ConsumerSettings, *, until_caught_up: bool, heartbeat_file: int | None = None
 ) -> WorkerReport:
+    """
+    Args:
+        heartbeat_file: of a supervisor, with which the worker ends.
+    """
     metrics = WorkerMetrics()
     collector = CollectorBetweenBatches()
+    kafka, database = kafka_settings(), database_settings()
     worker = Worker(
-        kafka_settings(),
-        database_settings(),
+        kafka,
+        database,
         settings,
         metrics=metrics,
         until_caught_up=until_caught_up,
         between_batches=collector.between_batches,
     )
     _on_stop(worker.stop)
-    if until_end_of_input:
-        _at_end_of_input(worker.stop)
-    with collector, contextlib.ExitStack() as stack:
-        if settings.metrics_port is not None:
-            stack.enter_context(_metrics_server(metrics, settings))
-        async with ended_when_blocked(settings.stall_timeout_s):
+    probe = WorkerProbe(worker.pulse, settings.silence_limit_s, lambda: worker.report.records)
+    with collector, serving(settings, kafka, database, probe, metrics):
+        async with ended_when_blocked(settings.stall_timeout_s), _supervised(worker, heartbeat_file):
             return await worker.run()
+
+
+@contextlib.asynccontextmanager
+async def _supervised(worker: Worker, heartbeat_file: int | None) -> AsyncIterator[None]:
+    """Say to a supervisor that the worker moves, and end with it."""
+    if heartbeat_file is None:
+        yield
+        return
+    _at_end_of_input(worker.stop)
+    saying = asyncio.create_task(send_heartbeats(heartbeat_file, worker.pulse))
+    try:
+        yield
+    finally:
+        saying.cancel()
 
 
 def _on_stop(stop: Callable[[], None]) -> None:
@@ -168,14 +198,3 @@ def _at_end_of_input(stop: Callable[[], None]) -> None:
             stop()
 
     loop.add_reader(number, readable)
-
-
-def _metrics_server(metrics: WorkerMetrics, settings: ConsumerSettings) -> MetricsServer:
-    assert settings.metrics_port is not None
-    try:
-        return MetricsServer(metrics, settings.metrics_host, settings.metrics_port)
-    except OSError as error:
-        raise SettingsError(
-            f"ARC_EVAL_CONSUMER_METRICS_PORT: cannot listen on {settings.metrics_host}:{settings.metrics_port}: "
-            f"{os.strerror(error.errno or 0)}"
-        ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from arc_eval_db.database import settings_error
@@ -46,9 +46,30 @@ class ConsumerSettings(BaseSettings):
     """How many of a topic's records the share is taken of, at the least."""
     lag_sample_interval_s: float = Field(default=15, ge=0, le=3600)
     """How often the lag of each partition is measured and kept in `consumer_lag_samples`. 0: never."""
+    http_port: int | None = Field(default=None, ge=0, le=65535)
+    """Where probes, Prometheus and others find the worker. Unset: nowhere."""
+    http_host: str | None = None
+    """The address to listen on. Unset: 127.0.0.1, which only this machine reaches."""
+    http_token: SecretStr | None = Field(default=None, min_length=16)
+    """What requests to /api/ have to bring. Without one they are answered on loopback only."""
+    http_listeners_max: int = Field(default=8, ge=1, le=1_000)
+    """How many may listen to /api/stream at once; each has a thread."""
+    silence_limit_s: float = Field(default=30, ge=3, le=3600)
+    """For how much longer than its step may take a worker may be at it, or say nothing, before /healthz turns 503."""
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
-    """Where Prometheus finds the worker's metrics. Unset: nowhere."""
-    metrics_host: str = "127.0.0.1"
+    """The older name of `http_port`, which goes first."""
+    metrics_host: str | None = None
+    """The older name of `http_host`, which goes first."""
+
+    @property
+    def port(self) -> int | None:
+        """Where to listen; None for nowhere."""
+        return self.metrics_port if self.http_port is None else self.http_port
+
+    @property
+    def host(self) -> str:
+        """The address to listen on."""
+        return self.http_host or self.metrics_host or "127.0.0.1"
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

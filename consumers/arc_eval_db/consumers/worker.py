@@ -17,6 +17,7 @@ from arc_eval_db.consumers.lag.notes import Activity, WorkerNote
 from arc_eval_db.consumers.lag.sampling import LagSampler
 from arc_eval_db.consumers.metrics import WorkerMetrics
 from arc_eval_db.consumers.positioning import Positioner, anchor_of
+from arc_eval_db.consumers.pulse import Pulse
 from arc_eval_db.consumers.read_ahead import PolledBatch, ReadAhead
 from arc_eval_db.consumers.settings import ConsumerSettings
 from arc_eval_db.consumers.sink import ExactlyOnceSink
@@ -71,6 +72,7 @@ class Worker:
         """
         self.metrics = metrics or WorkerMetrics()
         self.report = WorkerReport()
+        self.pulse = Pulse()
         self._account = Account(self.report, self.metrics)
         self._kafka = kafka
         self._database = database
@@ -113,6 +115,7 @@ class Worker:
 
     def stop(self) -> None:
         """End the run after the batch in hand. May be called from a signal handler of the same event loop."""
+        self.pulse.is_draining = True
         self._stopping.set()
 
     async def run(self) -> WorkerReport:
@@ -172,12 +175,17 @@ class Worker:
 
     async def _run_client(self) -> None:
         source = GroupSource(self._kafka, self._settings, self._topics.all)
+        kafka_s = self._kafka.request_timeout_ms / 1000
+        self.pulse.moved("joining the group", allowed_s=kafka_s + self._settings.session_timeout_s)
         try:
             await source.start()
             await self._set_targets(source)
             await self._consume(source)
         finally:
-            await source.close(self._settings.drain_timeout_s * (1 - _DRAIN_SHARE))
+            self.pulse.has_joined = False
+            close_s = self._settings.drain_timeout_s * (1 - _DRAIN_SHARE)
+            self.pulse.moved("leaving the group", allowed_s=close_s)
+            await source.close(close_s)
 
     def _drop_session(self) -> None:
         # asyncpg would otherwise ask a database that does not answer to cancel the statement.
@@ -195,10 +203,14 @@ class Worker:
                 await self._commit_to_kafka(source)
                 await self._wait(self._breaker.wait_s, source=source)
                 continue
+            connect_s = self._database.database_connect_timeout_s
+            self.pulse.moved("connecting to the database", allowed_s=connect_s)
             try:
                 async with await Session.connect(self._database, application_name="arc-eval-db consumer") as session:
                     self._session = session
+                    self._at_database("looking at the database's schema")
                     await require_current_schema(session)
+                    self.pulse.is_schema_right = True
                     await self._consume_connected(source, session)
                     return
             except KafkaUnavailableError:
@@ -223,6 +235,8 @@ class Worker:
 
     async def _consume_batches(self, source: GroupSource, session: Session, ahead: ReadAhead) -> None:
         while not self._stopping.is_set():
+            self.pulse.has_joined = source.has_joined
+            self._at_database("reading")
             if await self._position(source, session) and ahead.is_ahead:
                 await ahead.drop()
                 continue
@@ -230,6 +244,7 @@ class Worker:
             try:
                 if polled.records:
                     ahead.begin(self._records_max)
+                    self._at_database("writing a batch")
                     await self._commit(session, polled)
                     self._breaker.succeeded()
                     self._backoff.reset()
@@ -251,6 +266,10 @@ class Worker:
                 self.report.caught_up = True
                 break
         await self._commit_to_kafka(source, force=True)
+
+    def _at_database(self, doing: str) -> None:
+        """What comes next waits for the database, for as long as a statement may take."""
+        self.pulse.moved(doing, allowed_s=self._database.database_command_timeout_s)
 
     async def _position(self, source: GroupSource, session: Session) -> bool:
         """Send newly assigned partitions to where the database says the group stands, and forget lost ones.
@@ -346,6 +365,10 @@ class Worker:
     async def _wait(self, seconds: float, *, source: GroupSource | None) -> None:
         self._between_batches()
         self._watchdog.progress(pause_s=seconds)
+        is_open = self._breaker.state is BreakerState.OPEN
+        self.pulse.moved(
+            "waiting for the database" if is_open else "waiting to try again", allowed_s=seconds, is_paused=True
+        )
         if source is not None:
             await source.idle(seconds, self._stopping)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from asyncio.subprocess import PIPE, Process
@@ -14,6 +15,9 @@ import orjson
 import structlog
 
 from arc_eval_db.consumers.account import WorkerReport
+from arc_eval_db.consumers.heartbeat import HeartbeatReader
+from arc_eval_db.consumers.supervision import SOUND_S, SupervisedWorker
+from arc_eval_db.consumers.supervisor_metrics import SupervisorMetrics
 from arc_eval_db.errors import FatalError
 from arc_eval_db.retries import Backoff
 
@@ -22,9 +26,6 @@ EXIT_FATAL = 4
 
 _BACKOFF_S_MIN = 1.0
 _BACKOFF_S_MAX = 30.0
-
-# One that ran for so long did not fail because of how it was started.
-_SOUND_S = 60.0
 
 # What a worker may take to end beyond the time that it has for its batch.
 _STOP_GRACE_S = 10.0
@@ -42,7 +43,8 @@ class WorkerCommand:
 
     arguments: Sequence[str]
     """A program that consumes until SIGTERM or the end of its standard input, prints a `WorkerReport` as JSON on
-    standard output, and ends with `EXIT_FATAL` where starting it again would not help."""
+    standard output, and ends with `EXIT_FATAL` where starting it again would not help. It is given the option
+    `--heartbeat-file NUMBER`, of a pipe for `send_heartbeats`."""
     environment: Mapping[str, str]
 
 
@@ -52,12 +54,22 @@ class WorkerProcesses:
     They end with this process, however it ends: their standard input does.
     """
 
-    def __init__(self, commands: Sequence[WorkerCommand], *, drain_timeout_s: float, restart_ended: bool) -> None:
+    def __init__(
+        self,
+        commands: Sequence[WorkerCommand],
+        *,
+        drain_timeout_s: float,
+        restart_ended: bool,
+        metrics: SupervisorMetrics | None = None,
+    ) -> None:
         """
         Args:
             drain_timeout_s: how long the workers may take for the batch in hand.
             restart_ended: start a worker again that has ended well without being told to.
         """
+        self.metrics = metrics or SupervisorMetrics()
+        self.workers = [SupervisedWorker(number, self.metrics) for number in range(len(commands))]
+        """How each of them does."""
         self.processes: list[Process | None] = [None] * len(commands)
         """Those that run now, each at its number."""
         self._commands = commands
@@ -66,6 +78,11 @@ class WorkerProcesses:
         self._stopping = asyncio.Event()
         self._reports: list[WorkerReport] = []
         self._is_fatal = False
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping.is_set()
 
     def stop(self) -> None:
         """End all workers after the batches in hand. May be called from a signal handler of the same event loop."""
@@ -99,12 +116,13 @@ class WorkerProcesses:
         while not self._stopping.is_set():
             started = time.monotonic()
             code = await self._run_once(number)
+            self.workers[number].ended(_exit(code), for_good=code == 0 and not self._restart_ended)
             if code == EXIT_FATAL:
                 self._is_fatal = True
                 self.stop()
             if self._stopping.is_set() or (code == 0 and not self._restart_ended):
                 return
-            if time.monotonic() - started >= _SOUND_S:
+            if time.monotonic() - started >= SOUND_S:
                 backoff.reset()
             pause_s = backoff.next()
             log.warning("worker_process_ended", worker=number, exit=_exit(code), restart_in_s=round(pause_s, 2))
@@ -113,20 +131,32 @@ class WorkerProcesses:
 
     async def _run_once(self, number: int) -> int:
         """Run a worker to its end; returns its exit code, negative for a signal."""
-        command = self._commands[number]
-        process = await asyncio.create_subprocess_exec(
-            *command.arguments, stdin=PIPE, stdout=PIPE, env=dict(command.environment)
-        )
-        self.processes[number] = process
-        if self._stopping.is_set():
-            _send(process, signal.SIGTERM)
-        assert process.stdout is not None
-        output = await process.stdout.read()
-        code = await process.wait()
+        with contextlib.closing(HeartbeatReader(self.workers[number].heard)) as heartbeats:
+            process = await self._start(self._commands[number], heartbeats)
+            self.processes[number] = process
+            self.workers[number].started(process.pid)
+            if self._stopping.is_set():
+                _send(process, signal.SIGTERM)
+            assert process.stdout is not None
+            output = await process.stdout.read()
+            code = await process.wait()
         self.processes[number] = None
         if code == 0:
             self._reports.append(WorkerReport(**orjson.loads(output)))
         return code
+
+    async def _start(self, command: WorkerCommand, heartbeats: HeartbeatReader) -> Process:
+        file = heartbeats.other_end
+        try:
+            return await asyncio.create_subprocess_exec(
+                *(*command.arguments, "--heartbeat-file", str(file)),
+                stdin=PIPE,
+                stdout=PIPE,
+                env=dict(command.environment),
+                pass_fds=(file,),
+            )
+        finally:
+            os.close(file)  # or its end would never be seen
 
     async def _stop(self) -> None:
         await self._stopping.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fault.mutations.guards_api import API_MUTATIONS
 from fault.mutations.guards_backfill import BACKFILL_MUTATIONS
+from fault.mutations.guards_canary import CANARY_MUTATIONS
 from fault.mutations.guards_configurations import CONFIGURATION_MUTATIONS
 from fault.mutations.guards_consumer import CONSUMER_MUTATIONS
 from fault.mutations.guards_database import DATABASE_MUTATIONS
@@ -19,6 +20,7 @@ MUTATIONS = (
     *CONSUMER_MUTATIONS,
     *SINK_MUTATIONS,
     *LAG_MUTATIONS,
+    *CANARY_MUTATIONS,
     *HEALTH_MUTATIONS,
     *BACKFILL_MUTATIONS,
     *REPLAY_MUTATIONS,

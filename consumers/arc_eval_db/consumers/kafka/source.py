@@ -54,6 +54,8 @@ class GroupSource:
         self._positioned: dict[aiokafka.TopicPartition, float] = {}
         """When each partition was given its position, in milliseconds of Unix time."""
         self._held: set[aiokafka.TopicPartition] = set()
+        self.has_joined = False
+        """Whether the group has given this member its partitions, be it none."""
         self._consumer = aiokafka.AIOKafkaConsumer(
             **kafka.client_options(),
             group_id=consumer.group,
@@ -243,6 +245,7 @@ class GroupSource:
 
     def pause_new(self, assigned: Iterable[aiokafka.TopicPartition]) -> None:
         """Called in the rebalance: everything assigned starts paused and without a position."""
+        self.has_joined = True
         self._positioned.clear()
         self._held.clear()
         self._consumer.pause(*assigned)

@@ -50,21 +50,33 @@ class Updates(AsyncIterator[Update]):
     def __init__(self) -> None:
         self._unseen: dict[UpdateKind, Update] = {}
         self._arrived = asyncio.Event()
+        self._is_over = False
 
     def put(self, update: Update) -> None:
         """Add an update in place of an unseen one of its kind. Never waits."""
         self._unseen[update.kind] = update
         self._arrived.set()
 
+    def close(self) -> None:
+        """There are no more: the monitor has ended."""
+        self._is_over = True
+        self._arrived.set()
+
     async def __anext__(self) -> Update:
         await self._arrived.wait()
+        if self._is_over:
+            raise StopAsyncIteration
         update = self._unseen.pop(next(iter(self._unseen)))
         if not self._unseen:
             self._arrived.clear()
         return update
 
     async def next(self, timeout_s: float) -> Update | None:
-        """The next update; None where there is none within the time."""
+        """The next update; None where there is none within the time.
+
+        Raises:
+            StopAsyncIteration: the monitor has ended.
+        """
         try:
             async with asyncio.timeout(timeout_s):
                 return await anext(self)

@@ -61,8 +61,14 @@ class Looking(Generic[T]):
         self._on_look = on_look
         self._running: asyncio.Task[Look[T]] | None = None
         self._ended_at: float | None = None
+        self._made_at = time.monotonic()
         self._hung: dict[asyncio.Future[T], float] = {}
         """Looks that were given up and have not ended yet, and when each was last cancelled."""
+
+    @property
+    def idle_s(self) -> float:
+        """Since a look last ended, however it did."""
+        return time.monotonic() - (self._ended_at or self._made_at)
 
     async def look(self) -> Look[T]:
         """Look now, or share the look that is under way."""

@@ -90,6 +90,21 @@ class PipelineMonitor:
         """The same of the database's health."""
         return self._health.latest
 
+    @property
+    def overdue_s(self) -> float:
+        """For how much longer than it may the monitor has not looked: 0 while it does, or is not to.
+
+        A look that fails is one too: servers that are away are no standstill.
+        """
+        if not self._wanted.is_set():
+            return 0.0
+        settings = self.settings
+        return max(
+            self._lag.idle_s - settings.lag_interval_s - settings.lag_timeout_s,
+            self._health.idle_s - settings.health_interval_s - settings.health_timeout_s,
+            0.0,
+        )
+
     async def __aenter__(self) -> Self:
         if self._always:
             self._wanted.set()
@@ -100,6 +115,8 @@ class PipelineMonitor:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for listener in self._listeners:
+            listener.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from arc_eval_db.consumers.monitoring import PipelineMonitor
 from arc_eval_db.dashboards.api.server import QuietServer, listening, reach, url_of
@@ -49,35 +50,39 @@ async def serve(
         RetryableError, FatalError: others could reach it, and the database does not say whether there is a token.
     """
     address = settings.api()
-    async with (
-        WebDatabase(database, settings) as reading,
-        LiveBoard() as board,
-        PipelineMonitor(kafka, database, group) as monitor,
-        LagHistory(monitor) as history,
-        ApiPart(address, database) as api,
-    ):
+    async with WebDatabase(database, settings) as reading:
         if address.tokens_required and not await reading.read(has_usable_token):
             raise SettingsError(
                 f"{reach(address)} and there is no token that would keep them out; "
                 "make one first: arc-eval-db api token create --scope admin --name NAME"
             )
-        access = Access(address, reading, settings.token_check_s)
-        dashboard = Dashboard(settings, reading, monitor, history, access, board, TopicNames(kafka.topic_prefix))
-        app = create_dashboard(dashboard, Sessions(settings.session_hours * _HOUR_S), api)
-        with listening(address) as listener:
-            config = uvicorn.Config(
-                app,
-                # What a proxy says of the client is believed by nobody here.
-                proxy_headers=False,
-                server_header=False,
-                ws="wsproto",
-                ws_max_size=_MESSAGE_BYTES_MAX,
-                log_config=None,
-                # What it says of WebSockets holds the pages' ids.
-                log_level="warning",
-                access_log=False,
-                limit_concurrency=settings.pages_max * _CONNECTIONS_A_PAGE,
-                timeout_graceful_shutdown=_DRAIN_TIMEOUT_S,
-            )
-            on_listening(url_of(listener))
-            await QuietServer(config).serve(sockets=[listener])
+        async with (
+            LiveBoard() as board,
+            PipelineMonitor(kafka, database, group) as monitor,
+            LagHistory(monitor) as history,
+            ApiPart(address, database) as api,
+        ):
+            access = Access(address, reading, settings.token_check_s)
+            topics = TopicNames(kafka.topic_prefix)
+            dashboard = Dashboard(settings, reading, monitor, history, access, board, topics)
+            app = create_dashboard(dashboard, Sessions(settings.session_hours * _HOUR_S), api)
+            with listening(address) as listener:
+                on_listening(url_of(listener))
+                await QuietServer(_config(app, settings)).serve(sockets=[listener])
+
+
+def _config(app: ASGIApp, settings: DashboardSettings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        # What a proxy says of the client is believed by nobody here.
+        proxy_headers=False,
+        server_header=False,
+        ws="wsproto",
+        ws_max_size=_MESSAGE_BYTES_MAX,
+        log_config=None,
+        # What it says of WebSockets holds the pages' ids.
+        log_level="warning",
+        access_log=False,
+        limit_concurrency=settings.pages_max * _CONNECTIONS_A_PAGE,
+        timeout_graceful_shutdown=_DRAIN_TIMEOUT_S,
+    )

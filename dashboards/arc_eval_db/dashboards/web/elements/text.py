@@ -8,7 +8,7 @@ from nicegui.elements.mixins.text_element import TextElement
 class Tag(TextElement):
     """An element of any kind; its text is text."""
 
-    def __init__(self, name: str, text: str = "", classes: str = "", **attributes: str) -> None:
+    def __init__(self, name: str, text: str = "", /, classes: str = "", **attributes: str) -> None:
         """
         Args:
             classes: separated by spaces.
@@ -22,6 +22,6 @@ class Tag(TextElement):
             self.props[attribute.rstrip("_").replace("_", "-")] = value
 
 
-def tag(name: str, text: str = "", classes: str = "", **attributes: str) -> Tag:
+def tag(name: str, text: str = "", /, classes: str = "", **attributes: str) -> Tag:
     """`Tag`, for use where nothing is to be kept."""
-    return Tag(name, text, classes, **attributes)
+    return Tag(name, text, classes=classes, **attributes)

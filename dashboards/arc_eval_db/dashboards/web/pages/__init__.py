@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from arc_eval_db.dashboards.web.pages import (
     cost,
+    dead_letters,
     errors,
     execution,
     executions,
@@ -13,4 +14,14 @@ from arc_eval_db.dashboards.web.pages import (
     simulations,
 )
 
-__all__ = ["cost", "errors", "execution", "executions", "health", "performance", "pipeline", "simulations"]
+__all__ = [
+    "cost",
+    "dead_letters",
+    "errors",
+    "execution",
+    "executions",
+    "health",
+    "performance",
+    "pipeline",
+    "simulations",
+]
