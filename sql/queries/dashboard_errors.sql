@@ -130,8 +130,9 @@ FROM (
 GROUP BY tool;
 
 -- name: tool_usage_latest
--- $1 and $2 the hours from and up to (not including), $3 how many: the beginning of the hour since when there are as many.
-SELECT COALESCE(max(bucket) FILTER (WHERE later >= $3), $1) AS since
+-- $1 and $2 the hours from and up to (not including), $3 how many: the beginning of the hour since when there are as many;
+-- null where there are fewer.
+SELECT max(bucket) FILTER (WHERE later >= $3) AS since
 FROM (
     SELECT bucket, sum(sum(calls)) OVER (ORDER BY bucket DESC) AS later
     FROM tool_usage_hourly
@@ -141,7 +142,7 @@ FROM (
 
 -- name: failures_latest
 -- As above.
-SELECT COALESCE(max(bucket) FILTER (WHERE later >= $3), $1) AS since
+SELECT max(bucket) FILTER (WHERE later >= $3) AS since
 FROM (
     SELECT bucket, sum(sum(failures)) OVER (ORDER BY bucket DESC) AS later
     FROM failures_hourly

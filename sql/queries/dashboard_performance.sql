@@ -222,8 +222,9 @@ FROM (
 GROUP BY scenario_id;
 
 -- name: outcomes_latest
--- $1 and $2 the hours from and up to (not including), $3 how many: the beginning of the hour since when there are as many.
-SELECT COALESCE(max(bucket) FILTER (WHERE later >= $3), $1) AS since
+-- $1 and $2 the hours from and up to (not including), $3 how many: the beginning of the hour since when there are as many;
+-- null where there are fewer.
+SELECT max(bucket) FILTER (WHERE later >= $3) AS since
 FROM (
     SELECT bucket, sum(sum(executions)) OVER (ORDER BY bucket DESC) AS later
     FROM outcomes_hourly

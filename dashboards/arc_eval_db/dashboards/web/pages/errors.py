@@ -157,8 +157,9 @@ def _patterns() -> Callable[[Patterns], None]:
         Column("first seen"),
         Column("last seen"),
     ]
+    with tag("p", classes="hint"):
+        since = Moment(None, before="of failures since")
     table = DataTable("The most frequent patterns among the latest failures", columns, empty=_NO_FAILURES)
-    since = Moment(None, before="of failures since")
 
     def fill(seen: Patterns) -> None:
         since.show(seen.since)
@@ -198,8 +199,9 @@ def _tools() -> Callable[[Tools], None]:
         Column("longest", is_figure=True),
         Column("result bytes", is_figure=True),
     ]
+    with tag("p", classes="hint"):
+        since = Moment(None, before="p50 and p95 are of calls since")
     table = DataTable("Tools, the most used first", columns, empty=_NO_TOOLS)
-    since = Moment(None, before="p50 and p95: of calls since")
 
     def fill(seen: Tools) -> None:
         shown["calls"].text = count_text(seen.total.calls)

@@ -54,7 +54,6 @@ from arc_eval_db.database import Session
 
 NOTHING = "No execution ended in this range. Choose a longer one, or clear the filters; what runs now: see Running."
 _BARS_MAX = 15
-_BAR_PX = 26
 _STATUSES = (
     ("succeeded", "ok"),
     ("failed", "warn"),
@@ -121,6 +120,7 @@ async def performance(view: View) -> None:
 def _together() -> Callable[[PerformanceLook], None]:
     with tag("p", classes="hint"):
         since = Moment(None, before="from")
+        tag("span", ", ")
         until = Moment(None, before="up to")
     shown = figure_list(
         (
@@ -278,8 +278,10 @@ def _scenarios(filters: Filters) -> Callable[[ScenarioPerformance], None]:
         Column("p50", is_figure=True, hint="Of the latest executions of all scenarios."),
         Column("p95", is_figure=True, hint="Of the latest executions of all scenarios."),
     ]
+    with tag("p", classes="hint"):
+        since = Moment(None, before="p50 and p95 are of executions that ended since")
     table = DataTable("Scenarios, the most executions first", columns, empty=NOTHING)
-    note, since = tag("p", classes="hint"), Moment(None, before="p50 and p95: of executions that ended since")
+    note = tag("p", classes="hint")
 
     def fill(seen: ScenarioPerformance) -> None:
         table.show([_scenario_row(seen, index, filters) for index in range(len(seen.scenarios))])

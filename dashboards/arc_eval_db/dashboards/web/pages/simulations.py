@@ -16,7 +16,6 @@ from arc_eval_db.dashboards.web.view import View
 
 _NOTHING = "Nothing is running. Executions appear here with their first event; those that ended: see Executions."
 _BARS_MAX = 12
-_ROW_PX = 34
 
 
 @page("/simulations", "Running", key="r", order=20)
@@ -66,7 +65,7 @@ def _together() -> Callable[[Running], None]:
 
 
 def _progress() -> Callable[[Running], None]:
-    chart = Chart("executions of each running simulation by state", height_px=60 + 4 * _ROW_PX, empty=_NOTHING)
+    chart = Chart("executions of each running simulation by state", height_px=240, empty=_NOTHING)
 
     def fill(running: Running) -> None:
         every = running.simulations[:_BARS_MAX]
