@@ -67,12 +67,15 @@ LIMIT $3;
 
 -- name: outcomes_of
 -- $1 executions, $2 and $3 their first and last end, $4 status (null: any), $5 what the error must contain, in whatever case
--- (null: anything). Of an execution that ended twice, its last end.
+-- (null: anything), $6 and $7 the lowest and the highest of their ids, by which compressed rows are left out. Of an execution
+-- that ended twice, its last end. With = ANY, five thousand ids take TimescaleDB 0.4 s to plan for.
 SELECT DISTINCT ON (outcome.execution_id)
     outcome.execution_id, outcome.status, outcome.score, outcome.duration_ms, outcome.cost_usd, outcome.error_kind,
     left(outcome.error_message, 500) AS error_message
-FROM outcomes AS outcome
-WHERE outcome.execution_id = ANY($1::uuid[]) AND outcome.time >= $2 AND outcome.time <= $3
+FROM unnest($1::uuid[]) AS wanted (id)
+JOIN outcomes AS outcome ON outcome.execution_id = wanted.id
+WHERE outcome.execution_id >= $6 AND outcome.execution_id <= $7
+    AND outcome.time >= $2 AND outcome.time <= $3
     AND ($4::text IS NULL OR outcome.status = $4)
     AND (
         $5::text IS NULL

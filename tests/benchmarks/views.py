@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from arc_eval_db.dashboards.web.data.spans import give_memory
+from arc_eval_db.dashboards.web.data.spans import prepare as prepare_reading
 from arc_eval_db.database import DatabaseSettings, Session
 from arc_eval_db.migrations import Edition, Migrator
 from benchmarks import pages
@@ -130,7 +130,7 @@ async def _run(options: argparse.Namespace) -> None:
         seconds: dict[str, dict[str, list[float]]] = {}
         for kind in options.ask or asked:
             if kind == "dashboard":
-                await give_memory(session)
+                await prepare_reading(session)
             await _measure(session, asked[kind], 1)  # what was never read is read from disk once
             seconds[kind] = await _measure(session, asked[kind], options.repeats)
         report: dict[str, Any] = {**await where(session), "edition": edition.value, "rows": counts, "seconds": seconds}

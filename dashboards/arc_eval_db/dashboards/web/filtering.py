@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from arc_eval_db.dashboards.web.data.names import Choices, read_choices
 from arc_eval_db.dashboards.web.data.selections import DEFAULT_RANGE, RANGES, Filters, Selection, resolve
-from arc_eval_db.dashboards.web.data.spans import give_memory
+from arc_eval_db.dashboards.web.data.spans import prepare
 from arc_eval_db.dashboards.web.elements import Tag, tag
 from arc_eval_db.dashboards.web.live import Seen, Source
 from arc_eval_db.dashboards.web.view import View
@@ -115,7 +115,7 @@ def selected(
     """Something of the executions that the filters mean, at the time of each look."""
 
     async def look(session: Session) -> T:
-        await give_memory(session)
+        await prepare(session)
         return await load(session, await resolve(session, filters, now=datetime.now(UTC)))
 
     is_long = RANGES[filters.range] > _LONG or filters.since is not None

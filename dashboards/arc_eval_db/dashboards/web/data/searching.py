@@ -221,10 +221,10 @@ async def _outcomes(
     ended = [row for row in rows if row["ended_at"] is not None]
     if not ended:
         return {}
-    times = [row["ended_at"] for row in ended]
+    ids, times = [row["id"] for row in ended], [row["ended_at"] for row in ended]
     found = await session.fetch(
         queries("dashboard_executions")["outcomes_of"],
-        *([row["id"] for row in ended], min(times), max(times), status, text or None),
+        *(ids, min(times), max(times), status, text or None, min(ids), max(ids)),
     )
     return {row["execution_id"]: row for row in found}
 

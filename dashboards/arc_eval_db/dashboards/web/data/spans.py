@@ -11,7 +11,7 @@ from arc_eval_db.sql import queries
 WORK_MEMORY_MB = 32
 """With the default of 4 the planner sorts a day's 110,000 outcomes on disk instead of adding them up in a hash table:
 555 ms against 293, on a busy machine."""
-_DAY = timedelta(days=1)
+_RECENT = timedelta(days=2)
 
 
 async def rows_span(session: Session, selection: Selection) -> tuple[datetime, datetime]:
@@ -35,13 +35,17 @@ async def latest_span(session: Session, selection: Selection, table: str, count:
         return await rows_span(session, selection)
     statement = queries("dashboard_performance" if table == "outcomes" else "dashboard_errors")[f"{table}_latest"]
     window = selection.window
-    # Mostly the last day has enough; without TimescaleDB, to count the hours of a month takes seconds.
-    since = await session.fetch_value(statement, max(window.since, window.until - _DAY), window.until, count)
-    if since is None and window.since < window.until - _DAY:
+    # Mostly the last two days have enough; without TimescaleDB, to count the hours of a month takes seconds.
+    since = await session.fetch_value(statement, max(window.since, window.until - _RECENT), window.until, count)
+    if since is None and window.since < window.until - _RECENT:
         since = await session.fetch_value(statement, window.since, window.until, count)
     return since or window.since, window.until
 
 
-async def give_memory(session: Session) -> None:
-    """Let the sums of this session's queries be made in memory; the connection's next user has the usual again."""
-    await session.execute(f"SET work_mem = '{WORK_MEMORY_MB}MB'")
+async def prepare(session: Session) -> None:
+    """Have this session's queries planned for what they ask, with memory for their sums.
+
+    A plan for any range whatever knows neither which chunks are not needed nor how many rows there are: from the sixth
+    look on a month took 12 s instead of 2.4. The connection's next user has the usual again.
+    """
+    await session.execute(f"SET plan_cache_mode = force_custom_plan; SET work_mem = '{WORK_MEMORY_MB}MB'")

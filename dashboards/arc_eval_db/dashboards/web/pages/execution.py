@@ -20,6 +20,7 @@ from arc_eval_db.dashboards.web.data.executions import (
 )
 from arc_eval_db.dashboards.web.data.searching import State
 from arc_eval_db.dashboards.web.data.selections import Filters
+from arc_eval_db.dashboards.web.data.spans import prepare
 from arc_eval_db.dashboards.web.data.timelines import Kind, Span, TimelineEvent
 from arc_eval_db.dashboards.web.elements import (
     Chart,
@@ -100,6 +101,7 @@ async def execution(view: View) -> None:
     names = view.dashboard.topics
 
     async def load(session: Session) -> _Look:
+        await prepare(session)
         return _Look(await read_execution(session, execution_id, names, after=after))
 
     source = view.dashboard.source("execution", execution_id, after, load=load)

@@ -59,7 +59,7 @@ class _Asked:
         return {name: value for name, value in values.items() if value}
 
 
-@page("/executions", "Executions", key="x", order=60)
+@page("/executions", "Executions", key="x", order=55)
 async def executions(view: View) -> None:
     """Build the page."""
     with tag("div", classes="page-head"):
