@@ -147,6 +147,18 @@ async def test_without_a_login_nothing_is_to_be_had(guarded: Guarded) -> None:
         assert answer.status_code == 401, "the API takes tokens, and no cookies"
 
 
+async def test_programs_show_their_token_with_each_request(guarded: Guarded) -> None:
+    async with httpx.AsyncClient(base_url=guarded.url) as client:
+        answer = await client.get("/api/lag", headers={"Authorization": f"Bearer {guarded.reader}"})
+        assert answer.json()["state"] == "ok"
+        for headers in ({}, {"Authorization": f"Bearer {guarded.reader[:-1]}"}, {"Authorization": guarded.admin[:-1]}):
+            assert (await client.get("/api/health", headers=headers)).status_code == 401
+        page = await client.get("/", headers={"Authorization": f"Bearer {guarded.reader}"})
+        assert page.status_code == 401, "pages take logins"
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert (await client.get(path)).status_code == 200
+
+
 async def test_a_socket_needs_the_login_and_a_page_of_ours(guarded: Guarded) -> None:
     login = await cookie_of(guarded, guarded.reader)
     assert await socket_status(guarded.url, Origin=guarded.url, **login) == 101

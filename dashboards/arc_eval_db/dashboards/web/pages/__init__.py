@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from arc_eval_db.dashboards.web.pages import dead_letters, health, pipeline
+from arc_eval_db.dashboards.web.pages import alerts, dead_letters, health, pipeline
 
-__all__ = ["dead_letters", "health", "pipeline"]
+__all__ = ["alerts", "dead_letters", "health", "pipeline"]
