@@ -31,7 +31,7 @@ from support.events import event
 from support.log import send_events
 
 _FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
-_SIZE = {"width": 1280, "height": 800}
+_SIZE = {"width": 1200, "height": 720}
 _BURST = 400
 
 
