@@ -26,6 +26,7 @@ from support.dashboards import ServedDashboard, serving_dashboard
 from support.databases import connect, temporary_database
 from support.dead_letters import set_aside_as
 from support.events import event, record
+from support.proxy import TcpProxy
 
 pytestmark = [pytest.mark.kafka, pytest.mark.database]
 
@@ -39,6 +40,8 @@ class Guarded:
     topics: TopicNames
     admin: str
     reader: str
+    proxy: TcpProxy
+    """Between the dashboard and its database."""
 
 
 async def token_of(database: DatabaseSettings, scope: Scope) -> str:
@@ -54,9 +57,11 @@ async def guarded(
     async with temporary_database(database_server, template=name) as database:
         admin, reader = [await token_of(database, scope) for scope in (Scope.ADMIN, Scope.READ)]
         group = f"group-{secrets.token_hex(6)}"
-        async with serving_dashboard(dashboard_kafka, database, group, "--host", "0.0.0.0") as served:
-            url = served.url.replace("0.0.0.0", "127.0.0.1")
-            yield Guarded(url, database, TopicNames(dashboard_kafka.topic_prefix), admin, reader)
+        async with TcpProxy.to_url(database.database_url.get_secret_value()) as proxy:
+            behind = DatabaseSettings.load(database_url=proxy.url)
+            async with serving_dashboard(dashboard_kafka, behind, group, "--host", "0.0.0.0") as served:
+                url = served.url.replace("0.0.0.0", "127.0.0.1")
+                yield Guarded(url, database, TopicNames(dashboard_kafka.topic_prefix), admin, reader, proxy)
 
 
 @pytest.fixture
@@ -147,6 +152,18 @@ async def test_without_a_login_nothing_is_to_be_had(guarded: Guarded) -> None:
         assert answer.status_code == 401, "the API takes tokens, and no cookies"
 
 
+async def test_programs_show_their_token_with_each_request(guarded: Guarded) -> None:
+    async with httpx.AsyncClient(base_url=guarded.url) as client:
+        answer = await client.get("/api/lag", headers={"Authorization": f"Bearer {guarded.reader}"})
+        assert answer.json()["state"] == "ok"
+        for headers in ({}, {"Authorization": f"Bearer {guarded.reader[:-1]}"}, {"Authorization": guarded.admin[:-1]}):
+            assert (await client.get("/api/health", headers=headers)).status_code == 401
+        page = await client.get("/", headers={"Authorization": f"Bearer {guarded.reader}"})
+        assert page.status_code == 401, "pages take logins"
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert (await client.get(path)).status_code == 200
+
+
 async def test_a_socket_needs_the_login_and_a_page_of_ours(guarded: Guarded) -> None:
     login = await cookie_of(guarded, guarded.reader)
     assert await socket_status(guarded.url, Origin=guarded.url, **login) == 101
@@ -204,6 +221,31 @@ async def test_whoever_may_only_read_changes_nothing_by_messages_of_his_own(visi
 
 async def _resolved(session: Session) -> int:
     return int(await session.fetch_value("SELECT count(*) FROM dead_letters WHERE resolved_at IS NOT NULL"))
+
+
+async def test_a_database_that_is_away_is_said_on_the_pages_which_recover(visitor: Tab, guarded: Guarded) -> None:
+    await visitor.page.goto(guarded.url + "/dead-letters")
+    await log_in(visitor, guarded.reader)
+    panel = "section[aria-label='By reason']"
+    await visitor.page.wait_for_selector(f"{panel} .stamp time")
+    guarded.proxy.refuse()
+    guarded.proxy.cut()
+    try:
+        await visitor.page.wait_for_selector(f"{panel} .notice", state="visible")
+        # Whoever was in stays, and sees what can be seen.
+        await visitor.page.goto(guarded.url + "/")
+        await visitor.page.wait_for_selector("h1:has-text('Pipeline')")
+        await visitor.page.goto(guarded.url + "/dead-letters")
+        await visitor.page.wait_for_selector(f"{panel} .notice", state="visible")
+        async with httpx.AsyncClient(base_url=guarded.url) as client:
+            answer = await client.post("/login", data={"token": guarded.admin}, headers={"Origin": guarded.url})
+            assert answer.status_code == 503
+            assert "arc-eval-db doctor" in answer.text
+            assert (await client.get("/healthz")).status_code == 200
+    finally:
+        await guarded.proxy.heal()
+    await visitor.page.wait_for_selector(f"{panel} .notice", state="hidden")
+    await visitor.page.wait_for_selector(f"{panel} .stamp time")
 
 
 async def test_on_loopback_only_names_of_loopback_are_answered(dashboard: ServedDashboard) -> None:

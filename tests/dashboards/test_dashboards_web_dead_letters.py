@@ -36,6 +36,7 @@ async def test_letters_are_counted_and_listed_as_direct_sql_has_them(
 ) -> None:
     records = [hostile_record(topics, offset) for offset in range(1000, 1003)]
     await set_aside_as(dashboard_session, RefusalReason.TOO_DEEP, records)
+    await dashboard_session.execute("UPDATE dead_letters SET detail = $1 WHERE reason = 'too_deep'", HOSTILE)
     await page.open("/dead-letters?reason=too_deep")
     await page.page.wait_for_selector("table.data tbody tr >> nth=2")
     counted = await dashboard_session.fetch_value(
@@ -46,6 +47,7 @@ async def test_letters_are_counted_and_listed_as_direct_sql_has_them(
         "SELECT id, topic, log_partition, log_offset FROM dead_letters WHERE reason = 'too_deep' ORDER BY id DESC"
     )
     assert await page.cells("the newest first", "id") == [str(row["id"]) for row in rows]
+    assert await page.cells("the newest first", "detail") == [HOSTILE] * len(rows)
     places = [f"{row['topic']}/{row['log_partition']}@{row['log_offset']}" for row in rows]
     assert await page.cells("the newest first", "place") == places
 

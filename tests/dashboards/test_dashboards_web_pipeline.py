@@ -83,7 +83,12 @@ async def test_a_lag_made_by_freezing_the_worker_appears_grows_and_goes(
             return await worst_in_chart(page) == 12
 
         await eventually(is_in_the_chart, "the chart shows the lag, of which a frozen worker keeps no sample")
+        await page.open("/alerts")
+        await page.page.wait_for_selector("table.data >> text=ArcEvalLagHigh")
+        assert dashboard.group in "".join(await page.cells("Open alerts", "what"))
         worker.send_signal(signal.SIGCONT)
+        await page.page.wait_for_selector("section[aria-label='Resolved lately'] >> text=ArcEvalLagHigh")
+        await page.open("/")
         await shown(page, "0")
         rows = await dashboard_session.fetch(
             "SELECT next_offset FROM consumer_offsets WHERE consumer_group = $1 ORDER BY topic, partition",

@@ -96,6 +96,19 @@ class Access:
         log.info("dashboard_login", by=found.actor.by)
         return parsed[0]
 
+    async def bearer(self, token: str) -> Actor:
+        """Who has this token; for programs, which keep no cookies.
+
+        Raises:
+            NotLetInError: it is not good.
+            RetryableError, FatalError: as `who`.
+        """
+        found = await self._database.read(lambda session: tokens.authenticate(session, token))
+        if found.actor is None:
+            log.warning("dashboard_token_refused", reason=found.refusal.value if found.refusal else None)
+            raise NotLetInError
+        return found.actor
+
     async def _actor(self, token_id: str | None, *, fresh: bool) -> Actor | None:
         known = self._known.get(token_id)
         if known is not None and not fresh and self._now_s() - known.at_s < self._check_s:

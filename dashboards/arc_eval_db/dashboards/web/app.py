@@ -7,11 +7,13 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from nicegui import ui
+from prometheus_client import CollectorRegistry
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import HTTPConnection
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from arc_eval_db.dashboards.monitoring import router as monitoring_router
 from arc_eval_db.dashboards.web.api_part import is_for_api
 from arc_eval_db.dashboards.web.assets import serve_asset
 from arc_eval_db.dashboards.web.dashboard import Dashboard
@@ -26,11 +28,12 @@ _GZIP_BYTES_MIN = 1000
 _RECONNECT_S = 10.0
 
 
-def create_dashboard(dashboard: Dashboard, sessions: Sessions, api: ASGIApp) -> ASGIApp:
+def create_dashboard(dashboard: Dashboard, sessions: Sessions, api: ASGIApp, registry: CollectorRegistry) -> ASGIApp:
     """The ASGI application. The framework's pages belong to the process: one application in each.
 
     Args:
         api: answers under /v1.
+        registry: what /metrics shows.
     """
     import_module("arc_eval_db.dashboards.web.pages")
     register_pages(dashboard)
@@ -46,6 +49,7 @@ def create_dashboard(dashboard: Dashboard, sessions: Sessions, api: ASGIApp) -> 
             Route("/static/{name}", serve_asset, methods=["GET"]),
         ],
     )
+    app.include_router(monitoring_router(dashboard.monitor, [registry]))
     ui.run_with(
         app,
         title="arc-eval-db",

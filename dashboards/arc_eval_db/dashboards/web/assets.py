@@ -27,7 +27,12 @@ def _assets() -> dict[str, tuple[bytes, str]]:
 @cache
 def asset_url(name: str) -> str:
     """Where browsers find a file of `static/`; they may keep it for ever."""
-    return f"/static/{name}?v={hashlib.sha256(_assets()[name][0]).hexdigest()[:12]}"
+    return f"/static/{name}?v={hashlib.sha256(read_asset(name)).hexdigest()[:12]}"
+
+
+def read_asset(name: str) -> bytes:
+    """A file of `static/`."""
+    return _assets()[name][0]
 
 
 async def serve_asset(request: Request) -> Response:

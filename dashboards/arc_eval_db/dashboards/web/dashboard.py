@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from arc_eval_db.consumers.alerts import AlertRunner
+from arc_eval_db.consumers.canary import Canary
 from arc_eval_db.consumers.monitoring import PipelineMonitor
 from arc_eval_db.dashboards.web.access import Access
 from arc_eval_db.dashboards.web.database import WebDatabase
@@ -26,6 +28,9 @@ class Dashboard:
     database: WebDatabase
     monitor: PipelineMonitor
     history: LagHistory
+    alerts: AlertRunner
+    canary: Canary | None
+    """None: it is not asked for."""
     access: Access
     board: LiveBoard
     topics: TopicNames

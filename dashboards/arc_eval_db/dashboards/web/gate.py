@@ -21,6 +21,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("arc_eval_db.dashboards
 
 LOGIN_PATH = "/login"
 SOCKET_PREFIX = "/_nicegui_ws/"
+PROGRAM_PREFIX = "/api/"
+"""For programs too, which show their token with each request (`Authorization: Bearer TOKEN`)."""
 OPEN_PATHS = frozenset({LOGIN_PATH, "/healthz", "/readyz", "/metrics", "/favicon.ico"})
 OPEN_PREFIXES = ("/static/", "/_nicegui/")
 """Files that are the same for everybody."""
@@ -30,7 +32,7 @@ _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "
 
 _WRONG_HOST = "this server does not answer for that Host; name it with: arc-eval-db dashboard --allowed-host\n"
 _WRONG_ORIGIN = "this request comes from another site\n"
-_NO_LOGIN = "log in at /login first\n"
+_NO_LOGIN = "log in at /login first; under /api/ send Authorization: Bearer TOKEN\n"
 _AWAY = "the database does not answer; try again\n"
 
 
@@ -69,8 +71,12 @@ class Gate:
 
     async def _login_refusal(self, scope: Scope, headers: Headers) -> Response | None:
         login = self._sessions.read(HTTPConnection(scope).cookies.get(COOKIE))
+        bearer = headers.get("authorization") if scope["path"].startswith(PROGRAM_PREFIX) else None
         try:
-            actor = await self._access.who(login, is_forwarded=any(name in headers for name in _FORWARDED))
+            if bearer is not None:
+                actor = await self._access.bearer(bearer.removeprefix("Bearer ").strip())
+            else:
+                actor = await self._access.who(login, is_forwarded=any(name in headers for name in _FORWARDED))
         except NotLetInError:
             return _to_login(scope) if _is_page(scope, headers) else PlainTextResponse(_NO_LOGIN, 401)
         except ArcEvalError as error:

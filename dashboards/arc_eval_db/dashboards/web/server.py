@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 
 import uvicorn
+from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
-from arc_eval_db.consumers.monitoring import PipelineMonitor
+from arc_eval_db.consumers.alerts import AlertRunner, AlertSettings
+from arc_eval_db.consumers.canary import Canary, CanaryMetrics
+from arc_eval_db.consumers.monitoring import MonitorMetrics, PipelineMonitor
 from arc_eval_db.dashboards.api.server import QuietServer, listening, reach, url_of
 from arc_eval_db.dashboards.api.tokens import has_usable_token
 from arc_eval_db.dashboards.web.access import Access
@@ -56,19 +60,37 @@ async def serve(
                 f"{reach(address)} and there is no token that would keep them out; "
                 "make one first: arc-eval-db api token create --scope admin --name NAME"
             )
+        registry = CollectorRegistry()
         async with (
             LiveBoard() as board,
-            PipelineMonitor(kafka, database, group) as monitor,
+            PipelineMonitor(kafka, database, group, metrics=MonitorMetrics(registry)) as monitor,
             LagHistory(monitor) as history,
+            AlertRunner(AlertSettings.load(), registry, name="dashboard") as alerts,
+            _canary(settings, kafka, database, group, registry) as canary,
             ApiPart(address, database) as api,
         ):
             access = Access(address, reading, settings.token_check_s)
             topics = TopicNames(kafka.topic_prefix)
-            dashboard = Dashboard(settings, reading, monitor, history, access, board, topics)
-            app = create_dashboard(dashboard, Sessions(settings.session_hours * _HOUR_S), api)
+            dashboard = Dashboard(settings, reading, monitor, history, alerts, canary, access, board, topics)
+            app = create_dashboard(dashboard, Sessions(settings.session_hours * _HOUR_S), api, registry)
             with listening(address) as listener:
                 on_listening(url_of(listener))
                 await QuietServer(_config(app, settings)).serve(sockets=[listener])
+
+
+@contextlib.asynccontextmanager
+async def _canary(
+    settings: DashboardSettings,
+    kafka: KafkaSettings,
+    database: DatabaseSettings,
+    group: str,
+    registry: CollectorRegistry,
+) -> AsyncIterator[Canary | None]:
+    if not settings.canary:
+        yield None
+        return
+    async with Canary(kafka, database, group=group, metrics=CanaryMetrics(registry)) as canary:
+        yield canary
 
 
 def _config(app: ASGIApp, settings: DashboardSettings) -> uvicorn.Config:

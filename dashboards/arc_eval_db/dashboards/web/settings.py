@@ -34,6 +34,8 @@ class DashboardSettings(BaseSettings):
     """How often what a page shows is read again; what takes the database long is read less often."""
     query_timeout_s: float = Field(default=10, gt=0, le=600)
     """Deadline of one query of a page."""
+    canary: bool = False
+    """Whether the server sends a canary through the whole path again and again, and shows how it fares."""
     queries_max: int = Field(default=4, ge=1, le=50)
     """Queries of pages at once, and connections for them."""
     pages_max: int = Field(default=200, ge=1, le=10_000)

@@ -102,7 +102,19 @@ class View:
             problem.set_visibility(False)
             with tag("div") as body:
                 fill = build()
-        self.follow(source, lambda seen: _show(seen, stamp, problem, fill), inside=body)
+        last: T | None = None
+
+        def show(seen: Seen[T]) -> None:
+            nonlocal last
+            stamp.show(seen.seen_at)
+            problem.set_visibility(seen.problem is not None)
+            if seen.problem is not None:
+                problem.text = seen.problem
+            if seen.value is not None and seen.value != last:
+                fill(seen.value)
+                last = seen.value
+
+        self.follow(source, show, inside=body)
 
     def follow(self, source: Source[T], show: Callable[[Seen[T]], None], *, inside: Tag) -> None:
         """Have each look at a source shown, until the browser is gone.
@@ -169,12 +181,3 @@ class View:
     def _end(self) -> None:
         for task in self._tasks:
             task.cancel()
-
-
-def _show(seen: Seen[T], stamp: Moment, problem: Tag, fill: Callable[[T], None]) -> None:
-    stamp.show(seen.seen_at)
-    problem.set_visibility(seen.problem is not None)
-    if seen.problem is not None:
-        problem.text = seen.problem
-    if seen.value is not None:
-        fill(seen.value)

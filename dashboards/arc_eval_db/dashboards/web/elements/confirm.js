@@ -9,7 +9,7 @@ export default {
       </div>
     </dialog>`,
   emits: ["confirm", "cancel"],
-  data: () => ({ title: "", text: "", confirm: "", answer: false }),
+  data: () => ({ title: "Sure?", text: "", confirm: "Confirm", answer: false }),
   methods: {
     ask(title, text, confirm) {
       [this.title, this.text, this.confirm, this.answer] = [title, text, confirm, false];

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from arc_eval_db.dashboards.web.pages import (
+    alerts,
     cost,
     dead_letters,
     errors,
@@ -15,6 +16,7 @@ from arc_eval_db.dashboards.web.pages import (
 )
 
 __all__ = [
+    "alerts",
     "cost",
     "dead_letters",
     "errors",

@@ -7,6 +7,7 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
 from arc_eval_db.consumers.lag import LagReport, LagState, PartitionReport, Stage, Stages
+from arc_eval_db.dashboards.web.canary_panel import canary_panel, canary_source
 from arc_eval_db.dashboards.web.data.dead_letters import LetterCounts, letter_counts
 from arc_eval_db.dashboards.web.data.pipeline import LagPoint, bucket_of, lag_history
 from arc_eval_db.dashboards.web.elements import (
@@ -58,6 +59,8 @@ async def pipeline(view: View) -> None:
         view.panel("Age of the oldest unread", history, lambda: _lines("seconds", "seconds", since), classes="half")
         view.panel("Throughput", history, lambda: _throughput(since), classes="half")
         view.panel("Dead letters", letter_counts_source(view), _dead_letters, classes="half")
+        if view.dashboard.canary is not None:
+            view.panel("Canary", canary_source(view.dashboard.canary), canary_panel)
         view.panel("Topics", lag, _topics)
         view.panel("Partitions", lag, _partitions)
         view.panel("Stages", lag, _stages, hint="How long the parts of the way took lately, as far as it can be known.")
