@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,14 +13,25 @@ from statsmodels.stats.proportion import proportion_confint
 
 from arc_eval_db.dashboards.web.data.errors import read_errors, read_patterns
 from arc_eval_db.dashboards.web.data.figures import Figures, wilson_interval
+from arc_eval_db.dashboards.web.data.names import read_choices
 from arc_eval_db.dashboards.web.data.performance import (
     read_durations,
     read_performance,
     read_scenarios,
     read_series,
 )
-from arc_eval_db.dashboards.web.data.selections import Selection
+from arc_eval_db.dashboards.web.data.searching import Search, search
+from arc_eval_db.dashboards.web.data.selections import (
+    CANARY_NAME,
+    Filters,
+    NothingMeantError,
+    Selection,
+    resolve,
+    resolve_versions,
+)
+from arc_eval_db.dashboards.web.data.simulations import read_running
 from arc_eval_db.dashboards.web.data.tools import Calls, read_tools
+from arc_eval_db.dashboards.web.data.windows import Window
 from arc_eval_db.database import DatabaseSettings, Session
 from arc_eval_db.migrations import Edition
 from arc_eval_db.schemas import ids
@@ -214,3 +226,93 @@ def test_figures_of_nothing() -> None:
 def test_the_interval_is_wilsons(counts: tuple[int, int]) -> None:
     found = wilson_interval(*counts)
     assert found == pytest.approx(proportion_confint(*counts, method="wilson"), abs=1e-9)
+
+
+async def test_canaries_are_in_nobodys_figures_unless_they_are_asked_for(session: Session) -> None:
+    canary = {"name": CANARY_NAME, "purpose": "a test"}
+    subject, other = ids.uuid7(), ids.uuid7()
+    about = {
+        "configuration_version_id": str(ids.configuration_version_id(canary)),
+        "scenario_id": str(ids.scenario_id(CANARY_NAME)),
+        "simulation_id": None,
+    }
+    start = {"scenario": CANARY_NAME, "simulation": None, "configuration": canary, "configuration_name": CANARY_NAME}
+    await write_contents(
+        session,
+        event(STARTED, {**about, **start}, subject=subject),
+        event(TOOL_USED, about, subject=subject),
+        event(COMPLETED, about, subject=subject),
+        event(STARTED, {**about, **start}),
+        event(STARTED, subject=other),
+        event(COMPLETED, subject=other),
+    )
+
+    async def found(**asked: str) -> tuple[int, int, int]:
+        selection = await resolve(session, Filters(**asked), now=datetime.now(UTC))
+        performance = await read_performance(session, selection)
+        tools = await read_tools(session, selection)
+        executions = (await search(session, Search(selection))).executions
+        return performance.total.executions, tools.total.calls, len(executions)
+
+    assert await found() == (1, 0, 1)
+    assert await found(configuration=CANARY_NAME) == (1, 1, 2)
+    assert await found(configuration=f"{CANARY_NAME}@1") == (1, 1, 2)
+    assert (await found(scenario=CANARY_NAME))[0] == 1
+    assert (await read_running(session)).alone == ()
+
+
+async def test_what_a_configuration_means(session: Session) -> None:
+    first, second = {"name": "careful", "beam": 1}, {"name": "careful", "beam": 2}
+    versions = [ids.configuration_version_id(content) for content in (first, second)]
+    for content, version in zip((first, second), versions, strict=True):
+        about = {"configuration_version_id": str(version), "configuration": content, "configuration_name": "careful"}
+        await write_contents(session, event(STARTED, about))
+    assert set(await resolve_versions(session, "careful")) == set(versions)
+    assert await resolve_versions(session, "careful@2") == (versions[1],)
+    assert await resolve_versions(session, str(versions[0])) == (versions[0],)
+    for text in ("nobody", "careful@3", "careful@", "@1"):
+        with pytest.raises(NothingMeantError, match="choose one from the list"):
+            await resolve_versions(session, text)
+    choices = await read_choices(session)
+    assert choices.configurations == ("careful", "careful@2", "careful@1")
+    assert (choices.scenarios, choices.simulations) == (("refund-flow",), ("nightly",))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"range": "2y"}, "choose one of 1h, 6h"),
+        ({"from": "yesterday"}, "must be a time such as"),
+        ({"from": "2026-01-02T00:00Z", "to": "2026-01-01T00:00Z"}, "the range is empty"),
+        ({"from": "2024-01-01T00:00Z", "to": "2026-01-01T00:00Z"}, "at most 366 days"),
+        ({"from": "2019-12-31T00:00Z", "to": "2020-01-03T00:00Z"}, "choose a range from 2020"),
+        ({"from": "0001-01-01T00:00+10:00"}, "choose a range|at most|must be a time"),
+        ({"to": "9999-12-31T23:59Z"}, "choose a range|at most|must be a time"),
+    ],
+)
+def test_a_range_that_is_none_is_refused(parameters: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Filters.of(parameters).window(datetime.now(UTC))
+
+
+@given(some.dictionaries(some.sampled_from(["range", "from", "to", "configuration", "scenario"]), some.text()))
+def test_whatever_an_address_says_is_understood_or_refused(parameters: dict[str, str]) -> None:
+    try:
+        filters = Filters.of(parameters)
+        window = filters.window(datetime.now(UTC))
+    except ValueError:
+        return
+    assert Filters.of(filters.parameters()) == filters
+    assert window.since < window.until
+    assert all(character.isprintable() or ord(character) > 0x7F for character in filters.configuration)
+
+
+@given(some.integers(0, 4 * 365 * 86_400), some.timedeltas(timedelta(seconds=1), timedelta(365)))
+def test_a_window_is_whole_buckets_around_what_was_asked(seconds: int, length: timedelta) -> None:
+    since = datetime(2021, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    window = Window.of(since, since + length)
+    assert window.since <= since < window.since + window.step.duration
+    assert window.until - window.step.duration < since + length <= window.until
+    buckets = window.buckets()
+    assert (buckets[0], buckets[-1]) == (window.since, window.until - window.step.duration)
+    assert len(buckets) <= 368

@@ -9,6 +9,8 @@ _WEB = "dashboards/arc_eval_db/dashboards/web"
 _ACCESS_TESTS = "tests/dashboards/test_dashboards_web_access.py"
 _FRAME_TESTS = "tests/dashboards/test_dashboards_web_frame.py"
 _LETTER_TESTS = "tests/dashboards/test_dashboards_web_dead_letters.py"
+_EXECUTION_TESTS = "tests/dashboards/test_dashboards_web_executions.py"
+_PERFORMANCE_TESTS = "tests/dashboards/test_dashboards_web_performance.py"
 _PART_TESTS = "tests/dashboards/test_dashboards_web_parts.py"
 
 DASHBOARD_MUTATIONS = (
@@ -115,5 +117,29 @@ DASHBOARD_MUTATIONS = (
         "            if len(self._feeds) >= self._feeds_max:\n",
         "            if False:\n",
         (f"{_PART_TESTS}::TestLiveBoard::test_there_is_a_bound_on_what_is_shown_at_once",),
+    ),
+    Mutation(
+        "dashboard-page-of-executions",
+        "Of executions that began at the same moment, none is missed or shown twice from page to page",
+        f"{_WEB}/data/searching.py",
+        "    common = (window.since, window.until, after.started_at, after.id, limit, selection.excluded)\n",
+        "    common = (window.since, window.until, after.started_at, UUID(int=0), limit, selection.excluded)\n",
+        (f"{_EXECUTION_TESTS}::test_a_page_is_not_disturbed_by_what_comes_later",),
+    ),
+    Mutation(
+        "dashboard-search-bound",
+        "A search that finds little looks at so many executions and no more, and says how far back it looked",
+        f"{_WEB}/data/searching.py",
+        "    limit = PAGE_ROWS + 1 if is_narrow else CANDIDATES_MAX\n",
+        "    limit = PAGE_ROWS + 1 if is_narrow else 10**6\n",
+        (f"{_EXECUTION_TESTS}::test_a_page_says_how_far_it_looked",),
+    ),
+    Mutation(
+        "dashboard-canaries",
+        "Canaries are in nobody's figures",
+        f"{_WEB}/data/selections.py",
+        "        excluded=() if asks_for_canaries else await canary_versions(session),\n",
+        "        excluded=(),\n",
+        (f"{_PERFORMANCE_TESTS}::test_canaries_are_in_nobodys_figures_unless_they_are_asked_for",),
     ),
 )

@@ -164,9 +164,10 @@ def _moment(name: str, text: str) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        moment = (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise ValueError(f"{name}: must be a time such as 2026-11-24T13:00Z") from None
-    return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).astimezone(UTC)
+    return moment.replace(second=0, microsecond=0)
 
 
 def _text(moment: datetime | None) -> str:
