@@ -46,7 +46,7 @@ class Mutation:
 
     @property
     def module(self) -> str:
-        """The module through which the file is used: for SQL the one that reads it, for JavaScript the one beside it."""
+        """The module that uses the file: of SQL the one that reads it, of JavaScript the one beside it."""
         if self.file.endswith(".sql"):
             return "arc_eval_db.sql"
         name = self.file.partition("/")[2].removesuffix(".py").removesuffix(".js")
