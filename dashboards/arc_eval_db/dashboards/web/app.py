@@ -25,6 +25,8 @@ from arc_eval_db.dashboards.web.sessions import Sessions
 
 _FAVICON = Path(__file__).parent / "static" / "favicon.svg"
 _GZIP_BYTES_MIN = 1000
+# Files are compressed anew for each browser that has not kept them: 9 costs four times as much for 3 % less.
+_GZIP_LEVEL = 4
 _RECONNECT_S = 10.0
 
 
@@ -64,7 +66,7 @@ def create_dashboard(dashboard: Dashboard, sessions: Sessions, api: ASGIApp, reg
         show_welcome_message=False,
     )
     gate = Gate(app, dashboard.settings.api(), dashboard.access, sessions)
-    return GZipMiddleware(SecureHeaders(_Front(gate, api)), minimum_size=_GZIP_BYTES_MIN)
+    return GZipMiddleware(SecureHeaders(_Front(gate, api)), minimum_size=_GZIP_BYTES_MIN, compresslevel=_GZIP_LEVEL)
 
 
 class _Front:

@@ -1,5 +1,8 @@
 // Draws figures with ECharts. No text becomes markup: tooltips are drawn on the canvas (richText), and the table is text.
-import { echarts } from "nicegui-echart";
+
+// A megabyte: the page is there before it is.
+let loading;
+const loaded = () => (loading ??= import("nicegui-echart"));
 
 const COLOURS = ["--series-1", "--series-2", "--series-3", "--series-4", "--series-5", "--series-6", "--series-7", "--series-8"];
 const TABLE_ROWS_MAX = 500;
@@ -96,7 +99,8 @@ export default {
     },
   },
   methods: {
-    draw(anew = false) {
+    async draw(anew = false) {
+      const { echarts } = await loaded();
       if (this.isEmpty || !this.$refs.canvas) return;
       if (!this.chart) this.chart = echarts.init(this.$refs.canvas, null, { renderer: "canvas", useDirtyRect: true });
       const colours = palette(this.$el);
