@@ -66,14 +66,43 @@ WHERE bucket >= $1 AND bucket < $2
 GROUP BY GROUPING SETS ((bucket, configuration_version_id), (bucket), (configuration_version_id), ())
 HAVING GROUPING(bucket, configuration_version_id) <> 0 OR configuration_version_id = ANY($5::uuid[]);
 
--- name: scenarios_hourly
--- As above, $6 scenario (null: all). How executions ended is not known by scenario, but for success.
+-- name: scenario_hourly
+-- As above, $6 scenario. How executions ended is not known by scenario, but for success.
 SELECT
-    CASE GROUPING(bucket, configuration_version_id, scenario_id)
-        WHEN 1 THEN 'series' WHEN 3 THEN 'bucket' WHEN 5 THEN 'version' WHEN 6 THEN 'scenario' ELSE 'total'
+    CASE GROUPING(bucket, configuration_version_id)
+        WHEN 0 THEN 'series' WHEN 1 THEN 'bucket' WHEN 2 THEN 'version' ELSE 'total'
     END AS level,
     bucket,
     configuration_version_id,
+    NULL::uuid AS scenario_id,
+    sum(executions)::bigint AS executions,
+    sum(succeeded)::bigint AS succeeded,
+    NULL::bigint AS failed,
+    NULL::bigint AS errored,
+    NULL::bigint AS timed_out,
+    NULL::bigint AS cancelled,
+    sum(score_sum) AS score_sum,
+    sum(score_count)::bigint AS score_count,
+    sum(duration_ms_sum) AS duration_ms_sum,
+    sum(duration_ms_count)::bigint AS duration_ms_count,
+    sum(cost_usd_sum) AS cost_usd_sum,
+    sum(cost_usd_count)::bigint AS cost_usd_count,
+    sum(input_tokens)::bigint AS input_tokens,
+    sum(output_tokens)::bigint AS output_tokens
+FROM scenario_outcomes_hourly
+WHERE bucket >= $1 AND bucket < $2
+    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3))
+    AND configuration_version_id <> ALL($4::uuid[])
+    AND scenario_id = $6
+GROUP BY GROUPING SETS ((bucket, configuration_version_id), (bucket), (configuration_version_id), ())
+HAVING GROUPING(bucket, configuration_version_id) <> 0 OR configuration_version_id = ANY($5::uuid[]);
+
+-- name: scenarios_hourly
+-- $1 to $4 as above, $5 scenario (null: all).
+SELECT
+    'scenario' AS level,
+    NULL::timestamptz AS bucket,
+    NULL::uuid AS configuration_version_id,
     scenario_id,
     sum(executions)::bigint AS executions,
     sum(succeeded)::bigint AS succeeded,
@@ -93,20 +122,46 @@ FROM scenario_outcomes_hourly
 WHERE bucket >= $1 AND bucket < $2
     AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3))
     AND configuration_version_id <> ALL($4::uuid[])
-    AND ($6::uuid IS NULL OR scenario_id = $6)
-GROUP BY GROUPING SETS (
-    (bucket, configuration_version_id), (bucket), (configuration_version_id), (scenario_id), ()
-)
-HAVING GROUPING(bucket, configuration_version_id, scenario_id) <> 1 OR configuration_version_id = ANY($5::uuid[]);
+    AND ($5::uuid IS NULL OR scenario_id = $5)
+GROUP BY scenario_id;
 
--- name: scenarios_daily
--- As above, $6 scenario (null: all). How executions ended is not known by scenario, but for success.
+-- name: scenario_daily
+-- As above, $6 scenario. How executions ended is not known by scenario, but for success.
 SELECT
-    CASE GROUPING(bucket, configuration_version_id, scenario_id)
-        WHEN 1 THEN 'series' WHEN 3 THEN 'bucket' WHEN 5 THEN 'version' WHEN 6 THEN 'scenario' ELSE 'total'
+    CASE GROUPING(bucket, configuration_version_id)
+        WHEN 0 THEN 'series' WHEN 1 THEN 'bucket' WHEN 2 THEN 'version' ELSE 'total'
     END AS level,
     bucket,
     configuration_version_id,
+    NULL::uuid AS scenario_id,
+    sum(executions)::bigint AS executions,
+    sum(succeeded)::bigint AS succeeded,
+    NULL::bigint AS failed,
+    NULL::bigint AS errored,
+    NULL::bigint AS timed_out,
+    NULL::bigint AS cancelled,
+    sum(score_sum) AS score_sum,
+    sum(score_count)::bigint AS score_count,
+    sum(duration_ms_sum) AS duration_ms_sum,
+    sum(duration_ms_count)::bigint AS duration_ms_count,
+    sum(cost_usd_sum) AS cost_usd_sum,
+    sum(cost_usd_count)::bigint AS cost_usd_count,
+    sum(input_tokens)::bigint AS input_tokens,
+    sum(output_tokens)::bigint AS output_tokens
+FROM scenario_outcomes_daily
+WHERE bucket >= $1 AND bucket < $2
+    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3))
+    AND configuration_version_id <> ALL($4::uuid[])
+    AND scenario_id = $6
+GROUP BY GROUPING SETS ((bucket, configuration_version_id), (bucket), (configuration_version_id), ())
+HAVING GROUPING(bucket, configuration_version_id) <> 0 OR configuration_version_id = ANY($5::uuid[]);
+
+-- name: scenarios_daily
+-- $1 to $4 as above, $5 scenario (null: all).
+SELECT
+    'scenario' AS level,
+    NULL::timestamptz AS bucket,
+    NULL::uuid AS configuration_version_id,
     scenario_id,
     sum(executions)::bigint AS executions,
     sum(succeeded)::bigint AS succeeded,
@@ -126,11 +181,8 @@ FROM scenario_outcomes_daily
 WHERE bucket >= $1 AND bucket < $2
     AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3))
     AND configuration_version_id <> ALL($4::uuid[])
-    AND ($6::uuid IS NULL OR scenario_id = $6)
-GROUP BY GROUPING SETS (
-    (bucket, configuration_version_id), (bucket), (configuration_version_id), (scenario_id), ()
-)
-HAVING GROUPING(bucket, configuration_version_id, scenario_id) <> 1 OR configuration_version_id = ANY($5::uuid[]);
+    AND ($5::uuid IS NULL OR scenario_id = $5)
+GROUP BY scenario_id;
 
 -- name: simulation_outcomes
 -- $1 and $2 the time from and up to (not including), $3 versions (null: all), $4 versions to leave out, $5 versions of which

@@ -247,8 +247,9 @@ async def test_canaries_are_in_nobodys_figures_unless_they_are_asked_for(session
         event(COMPLETED, subject=other),
     )
 
-    async def found(**asked: str) -> tuple[int, int, int]:
-        selection = await resolve(session, Filters(**asked), now=datetime.now(UTC))
+    async def found(configuration: str = "", scenario: str = "") -> tuple[int, int, int]:
+        filters = Filters(configuration=configuration, scenario=scenario)
+        selection = await resolve(session, filters, now=datetime.now(UTC))
         performance = await read_performance(session, selection)
         tools = await read_tools(session, selection)
         executions = (await search(session, Search(selection))).executions

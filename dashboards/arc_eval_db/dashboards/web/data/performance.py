@@ -93,7 +93,7 @@ class Series:
 
 async def read_performance(session: Session, selection: Selection) -> Performance:
     """Totals, their course, and figures by configuration version, of the executions that ended in the window."""
-    rows = _by_level(await _rows(session, selection, by_scenario=selection.scenario_id is not None))
+    rows = _by_level(await _rows(session, selection))
     versions = _most(rows["version"])
     names = await version_names(session, (row["configuration_version_id"] for row in versions))
     return Performance(
@@ -108,7 +108,7 @@ async def read_performance(session: Session, selection: Selection) -> Performanc
 
 async def read_scenarios(session: Session, selection: Selection) -> ScenarioPerformance:
     """Figures by scenario, of the executions that ended in the window."""
-    rows = _by_level(await _rows(session, selection, by_scenario=True))["scenario"]
+    rows = _by_level(await _rows_of_scenarios(session, selection))["scenario"]
     shown = _most(rows)
     names = await scenario_names(session, (row["scenario_id"] for row in shown))
     durations: dict[UUID, Percentiles] = {}
@@ -137,7 +137,7 @@ async def read_series(session: Session, selection: Selection, versions: Iterable
         return ()
     ids = tuple(version.id for version in wanted)
     of_them = selection.of_versions(ids)
-    rows = await _rows(session, of_them, by_scenario=selection.scenario_id is not None, series=ids)
+    rows = await _rows(session, of_them, series=ids)
     found: dict[UUID, dict[datetime, Figures]] = {version: {} for version in ids}
     for row in sorted(_by_level(rows)["series"], key=lambda row: row["bucket"]):
         found[row["configuration_version_id"]][row["bucket"]] = Figures.of(row)
@@ -160,19 +160,34 @@ async def read_durations(session: Session, selection: Selection, versions: Itera
     return _percentiles(rows, "configuration_version_id")
 
 
-async def _rows(
-    session: Session, selection: Selection, *, by_scenario: bool, series: tuple[UUID, ...] = ()
-) -> list[Mapping[str, Any]]:
+async def _rows(session: Session, selection: Selection, *, series: tuple[UUID, ...] = ()) -> list[Mapping[str, Any]]:
     statements, window = queries("dashboard_performance"), selection.window
-    chosen = (selection.versions, selection.excluded, series)
+    chosen = (window.since, window.until, selection.versions, selection.excluded, series)
     if selection.simulation_id is not None:
-        since, until = await rows_span(session, selection)
-        simulation = (selection.scenario_id, selection.simulation_id, window.step.duration)
-        return await session.fetch(statements["simulation_outcomes"], since, until, *chosen, *simulation)
-    if by_scenario:
-        statement = statements[f"scenarios_{window.step}"]
-        return await session.fetch(statement, window.since, window.until, *chosen, selection.scenario_id)
-    return await session.fetch(statements[f"configurations_{window.step}"], window.since, window.until, *chosen)
+        return await _rows_of_simulation(session, selection, series)
+    if selection.scenario_id is not None:
+        return await session.fetch(statements[f"scenario_{window.step}"], *chosen, selection.scenario_id)
+    return await session.fetch(statements[f"configurations_{window.step}"], *chosen)
+
+
+async def _rows_of_scenarios(session: Session, selection: Selection) -> list[Mapping[str, Any]]:
+    if selection.simulation_id is not None:
+        return await _rows_of_simulation(session, selection, ())
+    window = selection.window
+    statement = queries("dashboard_performance")[f"scenarios_{window.step}"]
+    chosen = (window.since, window.until, selection.versions, selection.excluded, selection.scenario_id)
+    return await session.fetch(statement, *chosen)
+
+
+async def _rows_of_simulation(
+    session: Session, selection: Selection, series: tuple[UUID, ...]
+) -> list[Mapping[str, Any]]:
+    since, until = await rows_span(session, selection)
+    return await session.fetch(
+        queries("dashboard_performance")["simulation_outcomes"],
+        *(since, until, selection.versions, selection.excluded, series),
+        *(selection.scenario_id, selection.simulation_id, selection.window.step.duration),
+    )
 
 
 def _by_level(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
