@@ -1,12 +1,15 @@
 -- What goes wrong, and with which tools, as the dashboard shows it. Rollups where they know what is asked for, the rows of
 -- a simulation where they do not. Buckets and times: $1 from, $2 up to (not including).
+--
+-- IS TRUE keeps the index of versions out of the plan: without TimescaleDB the rollups are views, and it would be read for all of
+-- time, beside that of the range (1.6 s instead of 0.1).
 
 -- name: errors_hourly
 -- $3 versions (null: all), $4 versions to leave out, $5 how many kinds. Executions that did not succeed, by kind.
 SELECT status, error_kind AS kind, sum(executions)::bigint AS occurrences, count(DISTINCT configuration_version_id) AS versions
 FROM errors_hourly
 WHERE bucket >= $1 AND bucket < $2
-    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3)) AND configuration_version_id <> ALL($4::uuid[])
+    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3)) IS TRUE AND configuration_version_id <> ALL($4::uuid[])
 GROUP BY status, error_kind
 ORDER BY occurrences DESC, status, error_kind
 LIMIT $5;
@@ -16,7 +19,7 @@ LIMIT $5;
 SELECT NULL AS status, kind, sum(failures)::bigint AS occurrences, count(DISTINCT configuration_version_id) AS versions
 FROM failures_hourly
 WHERE bucket >= $1 AND bucket < $2
-    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3)) AND configuration_version_id <> ALL($4::uuid[])
+    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3)) IS TRUE AND configuration_version_id <> ALL($4::uuid[])
 GROUP BY kind
 ORDER BY occurrences DESC, kind
 LIMIT $5;
@@ -34,7 +37,7 @@ SELECT
     sum(result_bytes)::bigint AS result_bytes
 FROM tool_usage_hourly
 WHERE bucket >= $1 AND bucket < $2
-    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3)) AND configuration_version_id <> ALL($4::uuid[])
+    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3)) IS TRUE AND configuration_version_id <> ALL($4::uuid[])
 GROUP BY GROUPING SETS ((tool), (configuration_version_id), ())
 ORDER BY calls DESC, tool;
 
@@ -43,7 +46,7 @@ ORDER BY calls DESC, tool;
 SELECT status, error_kind AS kind, sum(executions)::bigint AS occurrences, count(DISTINCT configuration_version_id) AS versions
 FROM errors_daily
 WHERE bucket >= $1 AND bucket < $2
-    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3)) AND configuration_version_id <> ALL($4::uuid[])
+    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3)) IS TRUE AND configuration_version_id <> ALL($4::uuid[])
 GROUP BY status, error_kind
 ORDER BY occurrences DESC, status, error_kind
 LIMIT $5;
@@ -53,7 +56,7 @@ LIMIT $5;
 SELECT NULL AS status, kind, sum(failures)::bigint AS occurrences, count(DISTINCT configuration_version_id) AS versions
 FROM failures_daily
 WHERE bucket >= $1 AND bucket < $2
-    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3)) AND configuration_version_id <> ALL($4::uuid[])
+    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3)) IS TRUE AND configuration_version_id <> ALL($4::uuid[])
 GROUP BY kind
 ORDER BY occurrences DESC, kind
 LIMIT $5;
@@ -71,7 +74,7 @@ SELECT
     sum(result_bytes)::bigint AS result_bytes
 FROM tool_usage_daily
 WHERE bucket >= $1 AND bucket < $2
-    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3)) AND configuration_version_id <> ALL($4::uuid[])
+    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3)) IS TRUE AND configuration_version_id <> ALL($4::uuid[])
 GROUP BY GROUPING SETS ((tool), (configuration_version_id), ())
 ORDER BY calls DESC, tool;
 

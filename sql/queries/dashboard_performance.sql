@@ -3,6 +3,9 @@
 -- 'bucket', 'version', 'scenario', or 'series' for a bucket of one version.
 --
 -- The rollups know no scenario and simulation together; a simulation is read from its outcomes.
+--
+-- IS TRUE keeps the index of versions out of the plan: without TimescaleDB the rollups are views, and it would be read for all of
+-- time, beside that of the range (1.6 s instead of 0.1).
 
 -- name: configurations_hourly
 -- $1 and $2 the buckets from and up to (not including), $3 versions (null: all), $4 versions to leave out, $5 versions of
@@ -30,7 +33,7 @@ SELECT
     sum(output_tokens)::bigint AS output_tokens
 FROM outcomes_hourly
 WHERE bucket >= $1 AND bucket < $2
-    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3))
+    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3)) IS TRUE
     AND configuration_version_id <> ALL($4::uuid[])
 GROUP BY GROUPING SETS ((bucket, configuration_version_id), (bucket), (configuration_version_id), ())
 HAVING GROUPING(bucket, configuration_version_id) <> 0 OR configuration_version_id = ANY($5::uuid[]);
@@ -61,7 +64,7 @@ SELECT
     sum(output_tokens)::bigint AS output_tokens
 FROM outcomes_daily
 WHERE bucket >= $1 AND bucket < $2
-    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3))
+    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3)) IS TRUE
     AND configuration_version_id <> ALL($4::uuid[])
 GROUP BY GROUPING SETS ((bucket, configuration_version_id), (bucket), (configuration_version_id), ())
 HAVING GROUPING(bucket, configuration_version_id) <> 0 OR configuration_version_id = ANY($5::uuid[]);
@@ -91,7 +94,7 @@ SELECT
     sum(output_tokens)::bigint AS output_tokens
 FROM scenario_outcomes_hourly
 WHERE bucket >= $1 AND bucket < $2
-    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3))
+    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3)) IS TRUE
     AND configuration_version_id <> ALL($4::uuid[])
     AND scenario_id = $6
 GROUP BY GROUPING SETS ((bucket, configuration_version_id), (bucket), (configuration_version_id), ())
@@ -120,7 +123,7 @@ SELECT
     sum(output_tokens)::bigint AS output_tokens
 FROM scenario_outcomes_hourly
 WHERE bucket >= $1 AND bucket < $2
-    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3))
+    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3)) IS TRUE
     AND configuration_version_id <> ALL($4::uuid[])
     AND ($5::uuid IS NULL OR scenario_id = $5)
 GROUP BY scenario_id;
@@ -150,7 +153,7 @@ SELECT
     sum(output_tokens)::bigint AS output_tokens
 FROM scenario_outcomes_daily
 WHERE bucket >= $1 AND bucket < $2
-    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3))
+    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3)) IS TRUE
     AND configuration_version_id <> ALL($4::uuid[])
     AND scenario_id = $6
 GROUP BY GROUPING SETS ((bucket, configuration_version_id), (bucket), (configuration_version_id), ())
@@ -179,7 +182,7 @@ SELECT
     sum(output_tokens)::bigint AS output_tokens
 FROM scenario_outcomes_daily
 WHERE bucket >= $1 AND bucket < $2
-    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3))
+    AND ($3::uuid[] IS NULL OR configuration_version_id = ANY($3)) IS TRUE
     AND configuration_version_id <> ALL($4::uuid[])
     AND ($5::uuid IS NULL OR scenario_id = $5)
 GROUP BY scenario_id;
