@@ -7,7 +7,7 @@ MINUTES ?= 10
 FOLDERS := schemas producers sql consumers replay recommendations dashboards local bench cli tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-timescaledb test-faults test-mutations load soak check coverage bench bench-compare bench-views bench-storage bench-recorder bench-yielding pictures screenshots format lint types imports schema lock clean
+.PHONY: help install demo test test-timescaledb test-faults test-mutations load soak check coverage bench bench-compare bench-views bench-storage bench-recorder bench-comparison bench-yielding pictures screenshots format lint types imports schema lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -56,7 +56,7 @@ coverage: install ## the tests, with at least 90 % of the package covered
 bench-yielding: install ## does a replay of a million events stay out of the way of the living? (5 minutes)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.yielding $(BENCH_ARGUMENTS)
 
-bench-views bench-storage bench-recorder: install ## how fast, how small (docs/performance.md): make bench-views DATABASE_URL=postgresql://...
+bench-views bench-storage bench-recorder bench-comparison: install ## how fast, how small (docs/performance.md): make bench-views DATABASE_URL=postgresql://...
 	@test -n "$(DATABASE_URL)" || { echo "name the server: make $@ DATABASE_URL=postgresql://user:password@host:port/postgres"; exit 2; }
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.$(@:bench-%=%) --url "$(DATABASE_URL)" $(BENCH_ARGUMENTS)
 

@@ -23,13 +23,19 @@ from support.servers import Servers, missing, start_servers
 TEST_PARTITIONS = 2
 
 # How long an example takes says more of the machine than of the code.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
+_ANY_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", _ANY_MACHINE, max_examples=40)
+settings.register_profile("long", _ANY_MACHINE, max_examples=400)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The one option of ours."""
     parser.addoption("--long", action="store_true", help="run the tests marked `long` too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Try few examples of what is true of all, in every run, and many where there is time."""
+    settings.load_profile("long" if config.getoption("--long") else "quick")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

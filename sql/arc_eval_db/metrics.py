@@ -1,4 +1,4 @@
-"""Counters, gauges and histograms with a fixed list of names, and the server that Prometheus reads them from.
+"""Counters, gauges and histograms with a fixed list of names, and a server for them alone.
 
 Each component has such a list in a module of its own, as a `Literal` of the names and a tuple of definitions, so that a
 name that is not on the list does not pass the type checker. `docs/metrics.md` is made from the lists.

@@ -71,16 +71,41 @@ DELETE FROM configuration_labels WHERE configuration_id = $1 AND label = $2;
 INSERT INTO configuration_audit (configuration_id, actor, action, number, label, details)
 VALUES ($1, $2, $3, $4, $5, $6::text::jsonb);
 
+-- name: moment
+-- Under the configuration's lock: of what replaces something in a deployment, the end of one is the beginning of the other.
+SELECT clock_timestamp();
+
+-- name: evidence
+-- What is there if the transaction at work, which holds the lock of the configuration, was committed: its last entry in the
+-- audit trail. $1 configuration.
+SELECT pg_current_xact_id()::xid::text AS transaction, audit.id, audit.time
+FROM configuration_audit AS audit
+WHERE audit.configuration_id = $1
+ORDER BY audit.id DESC
+LIMIT 1;
+
+-- name: is_at_work
+-- Every transaction that has written holds the lock of its own id. $1 the id, as text.
+SELECT EXISTS (
+    SELECT FROM pg_locks
+    WHERE locktype = 'transactionid' AND transactionid = $1::text::xid AND mode = 'ExclusiveLock' AND granted
+);
+
+-- name: is_entered
+-- By its moment too: after the loss of a server the ids of what it had not passed on are given again. $1 id, $2 time.
+SELECT EXISTS (SELECT FROM configuration_audit WHERE id = $1 AND time = $2);
+
 -- name: deploy
--- $1 configuration, $2 number, $3 deployment, $4 environment, $5 who. No row: it is there.
-INSERT INTO configuration_deployments (configuration_id, number, deployment, environment, deployed_by)
-VALUES ($1, $2, $3, $4, $5)
+-- $1 configuration, $2 number, $3 deployment, $4 environment, $5 who, $6 when. No row: it is there.
+INSERT INTO configuration_deployments (configuration_id, number, deployment, environment, deployed_by, deployed_at)
+VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (deployment, environment, configuration_id, number) WHERE undeployed_at IS NULL DO NOTHING
 RETURNING id;
 
 -- name: undeploy
--- $1 configuration, $2 number or null: all, $3 deployment, $4 environment, $5 who, $6 a number to leave, or null.
-UPDATE configuration_deployments SET undeployed_at = clock_timestamp(), undeployed_by = $5
+-- $1 configuration, $2 number or null: all, $3 deployment, $4 environment, $5 who, $6 a number to leave, or null, $7 when.
+-- A clock that was set back ends nothing before it began.
+UPDATE configuration_deployments SET undeployed_at = GREATEST(deployed_at, $7), undeployed_by = $5
 WHERE configuration_id = $1 AND ($2::integer IS NULL OR number = $2) AND deployment = $3 AND environment = $4
     AND undeployed_at IS NULL AND number IS DISTINCT FROM $6::integer
 RETURNING number;

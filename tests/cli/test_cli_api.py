@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from arc_eval_db.cli.api import DashboardsMissingError
 from arc_eval_db.cli.commands import cli
 from arc_eval_db.cli.identity import this_user
+from arc_eval_db.dashboards.api.tokens import revoke_token
 from arc_eval_db.database import DatabaseSettings, Session
 from support.api import bearer, make_token, serving_process
 
@@ -115,6 +116,20 @@ def test_the_command_line_starts_without_the_web_framework() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert found.stdout == "[]\n"
+
+
+async def test_an_open_server_says_so(database: DatabaseSettings, session: Session) -> None:
+    said = "make one: arc-eval-db api token create --scope admin --name NAME"
+    for is_open in (True, False):
+        async with serving_process(database) as (process, _):
+            process.send_signal(signal.SIGTERM)
+            _, errors = await asyncio.wait_for(process.communicate(), 30)
+        lines = errors.decode().splitlines()
+        assert any(line.startswith("warning: there is no token") and said in line for line in lines) is is_open
+        assert any("api_open_to_anybody" in line for line in lines) is is_open
+        if is_open:
+            token = await make_token(session)
+            await revoke_token(session, token[5:17], by="ann")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

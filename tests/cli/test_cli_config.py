@@ -58,7 +58,7 @@ def failed(result: Result, message: str, exit_code: int = 1) -> None:
 def test_push(run: Command, agent: Path) -> None:
     dry = document(run("push", agent, "--dry-run", "--json"))
     assert (dry["dry_run"], dry["version"]["reference"]) == (True, "careful@1")
-    assert document(run("list", "--json")) == {"configurations": []}
+    assert document(run("list", "--json")) == {"configurations": [], "next_after": None}
     pushed = document(run("push", agent, "--label", "candidate", "--by", "ann", "--json"))
     assert pushed["version"] == {
         **pushed["version"],
@@ -108,7 +108,12 @@ def test_create_list_search_show_and_history(run: Command, agent: Path) -> None:
     lines = [line.split() for line in run("list").stdout.splitlines()]
     assert [line[0] for line in lines] == ["name", "bold", "careful", "shy"]
     assert lines[2][1:3] == ["1", "production=1"]
-    assert "the next page: --after bold" in run("list", "--limit", 1).stdout
+    first = run("list", "--limit", 1)
+    assert "there are more: --after bold shows the next page" in first.stderr
+    assert "there are more" not in first.stdout
+    assert run("list", "--limit", 3).stderr == ""
+    assert document(run("list", "--limit", 1, "--json"))["next_after"] == "bold"
+    assert document(run("list", "--json"))["next_after"] is None
     for conditions in (("care",), ("--label", "production"), ("--containing", '{"model": "m1"}')):
         found = document(run("search", *conditions, "--json"))["configurations"]
         assert [one["name"] for one in found] == ["careful"], conditions
@@ -139,6 +144,14 @@ def test_labels_and_the_audit_trail(run: Command, agent: Path) -> None:
         ("labelled", "bob"),
     ]
     assert "label production, previous_number 1" in run("audit").stdout
+    page = run("audit", "careful", "--limit", 2)
+    assert f"there are more: --before {entries[1]['id']} shows the next page" in page.stderr
+    assert document(run("audit", "careful", "--limit", 2, "--json"))["next_before"] == entries[1]["id"]
+    assert document(run("audit", "--limit", len(entries), "--json"))["next_before"] is None
+    history = run("history", "careful", "--limit", 1)
+    assert "there are more: --before 2 shows the next page" in history.stderr
+    assert document(run("history", "careful", "--limit", 1, "--json"))["next_before"] == 2
+    assert run("history", "careful", "--before", 2, "--limit", 1).stderr == ""
     failed(run("label", "careful@1", "x", "--by", "a\nb"), "can be printed", exit_code=2)
 
 
@@ -221,7 +234,10 @@ def test_deployments(run: Command, agent: Path) -> None:
     assert run("deploy", "careful", *where, "--replace").exit_code == 0
     found = document(run("deployments", "--deployment", "ap-1", "--json"))["deployments"]
     assert [(one["number"], one["undeployed_at"] is None) for one in found] == [(2, True), (1, False)]
-    assert document(run("deployments", "--at", "1d", "--json")) == {"deployments": []}
+    assert document(run("deployments", "--at", "1d", "--json")) == {"deployments": [], "next_before": None}
+    page = document(run("deployments", "--limit", 1, "--json"))
+    assert page["next_before"] == page["deployments"][0]["id"]
+    assert "there are more: --before" in run("deployments", "--limit", 1).stderr
     assert len(document(run("deployments", "--since", "1d", "--json"))["deployments"]) == 2
     assert len(document(run("deployments", "--current", "--json"))["deployments"]) == 1
     table = run("deployments", "--configuration", "careful").stdout.splitlines()

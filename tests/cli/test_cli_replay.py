@@ -59,10 +59,15 @@ NOWHERE = {
 }
 
 
-@pytest.fixture
-def run(kafka_settings: KafkaSettings, database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Runs `replay` with these arguments. What it does to signals would outlive it in this process."""
+@pytest.fixture(autouse=True)
+def _signals_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `replay` does to them would outlive it in this process."""
     monkeypatch.setattr("arc_eval_db.cli.replay.end_like_ctrl_c", lambda: None)
+
+
+@pytest.fixture
+def run(kafka_settings: KafkaSettings, database: DatabaseSettings) -> Command:
+    """Runs `replay` with these arguments."""
 
     def invoke(*arguments: str) -> Result:
         return CliRunner().invoke(cli, ["replay", *arguments], env=environment(kafka_settings, database))

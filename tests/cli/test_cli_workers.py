@@ -19,6 +19,7 @@ import pytest
 from arc_eval_db.database import DatabaseSettings
 from arc_eval_db.schemas.topics import TOOL_USED
 from arc_eval_db.settings import KafkaSettings
+from support.alert_receivers import HttpReceiver
 from support.conditions import eventually
 from support.databases import connect
 from support.events import event
@@ -119,8 +120,15 @@ async def test_a_worker_that_dies_is_replaced(
     await eventually(lambda: not alive(children), "they have ended")
 
 
+@pytest.fixture
+async def alerted() -> AsyncIterator[HttpReceiver]:
+    """Who is told of alerts."""
+    async with HttpReceiver() as server:
+        yield server
+
+
 async def test_a_worker_that_is_stopped_makes_its_supervisor_unwell(
-    start: Start, kafka_settings: KafkaSettings, database: DatabaseSettings
+    start: Start, kafka_settings: KafkaSettings, database: DatabaseSettings, alerted: HttpReceiver
 ) -> None:
     port = free_ports(3)
     process = await start(
@@ -128,12 +136,19 @@ async def test_a_worker_that_is_stopped_makes_its_supervisor_unwell(
         ARC_EVAL_CONSUMER_SILENCE_LIMIT_S="3",
         ARC_EVAL_CONSUMER_SESSION_TIMEOUT_S="30",
         ARC_EVAL_CONSUMER_LAG_SAMPLE_INTERVAL_S="0",
+        ARC_EVAL_ALERT_WEBHOOK_URL=alerted.url(),
+        ARC_EVAL_ALERT_INTERVAL_S="0.1",
+        ARC_EVAL_ALERT_WORKER_STUCK_S="4",
+        ARC_EVAL_ALERT_WORKER_STUCK_RESOLVE_S="2",
     )
     await eventually(lambda: answers(port, "/readyz") == 200, "all are ready")
     assert answers(port, "/healthz") == 200
     assert [answers(port + 1 + number, "/readyz") for number in range(2)] == [200, 200]
     await send_events(kafka_settings, [event(TOOL_USED) for _ in range(50)])
     victim = workers_of(process)[1]
+    # Of a worker that took long to start, somebody may have been told already.
+    await eventually(lambda: len(of_worker(alerted, "1")) % 2 == 0, "nothing is open")
+    known = len(of_worker(alerted, "1"))
     victim.suspend()
     await send_events(kafka_settings, [event(TOOL_USED) for _ in range(50)])
     await eventually(lambda: answers(port, "/healthz") == 503, "it is missed")
@@ -145,6 +160,7 @@ async def test_a_worker_that_is_stopped_makes_its_supervisor_unwell(
     shown = get(port, "/metrics").body.decode()
     assert 'arc_eval_supervisor_worker_up{worker="1"} 1.0' in shown
     assert float(shown.split('progress_age_seconds{worker="1"} ')[1].split()[0]) > 3
+    await eventually(lambda: len(of_worker(alerted, "1")) > known, "somebody is told")
     victim.resume()
     await eventually(lambda: answers(port, "/healthz") == 200, "it moves again")
 
@@ -156,6 +172,14 @@ async def test_a_worker_that_is_stopped_makes_its_supervisor_unwell(
     process.send_signal(signal.SIGTERM)
     stdout, logged = await ended(process)
     assert (process.returncode, stdout.split(" records")[0]) == (0, "100"), logged
+    opened, resolved = of_worker(alerted, "1")[known:]
+    assert (opened["status"], opened["rule"]) == ("open", "ArcEvalWorkerStuck")
+    assert (resolved["status"], resolved["key"]) == ("resolved", opened["key"])
+
+
+def of_worker(alerted: HttpReceiver, number: str) -> list[Any]:
+    """What was said of one worker."""
+    return [document for document in alerted.documents if document["labels"] == {"worker": number}]
 
 
 def answers(port: int, path: str) -> int | None:

@@ -148,6 +148,14 @@ async def test_slack_gets_text_and_never_markup() -> None:
     assert "after 90 s" in second["text"]
 
 
+def test_slack_gets_no_more_than_it_takes() -> None:
+    long = replace(OPENED, alert=replace(OPENED.alert, summary="&" * 5_000, labels=(("topic", "<" * 5_000),)))
+    title, details = slack_document(long)["blocks"]
+    assert len(title["text"]["text"]) <= 3_000
+    assert len(details["elements"][0]["text"]) <= 3_000
+    assert title["text"]["text"].endswith("&amp;")
+
+
 MAIL = {"email_to": "Ops <ops@example.org>, two@example.org", "email_from": "alerts@example.org"}
 
 

@@ -55,11 +55,13 @@ def test_an_alert_opens_and_resolves(changes: dict[str, Any], values: tuple[floa
     assert looks(rule(**changes), *values) == said.split()
 
 
-figures = st.lists(st.one_of(st.none(), st.floats(0, 20)), min_size=1, max_size=60)
+# Below, at, between and above the thresholds 5 and 10.
+figures = st.lists(st.sampled_from([None, 0.0, 5.0, 5.1, 8.0, 10.0, 10.1, 20.0]), min_size=1, max_size=60)
+spans = st.sampled_from([0.0, 10.0, 40.0])
 
 
 @settings(max_examples=50)
-@given(figures, st.lists(st.floats(0.1, 30), min_size=60, max_size=60), st.floats(0, 60), st.floats(0, 60))
+@given(figures, st.lists(st.floats(0.1, 30), min_size=60, max_size=60), spans, spans)
 def test_no_sequence_makes_it_flap(values: list[float | None], steps: list[float], for_s: float, keep_s: float) -> None:
     one = rule(for_s=for_s, keep_s=keep_s)
     evaluator = Evaluator([one], alerts_max=10)

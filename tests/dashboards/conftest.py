@@ -27,6 +27,13 @@ async def api(database: DatabaseSettings) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@pytest.fixture(scope="module")
+async def file_api(file_database: DatabaseSettings) -> AsyncIterator[httpx.AsyncClient]:
+    """Likewise, for all tests of a file that ask for what is refused, or for what another one does not look at."""
+    async with serving(file_database) as client:
+        yield client
+
+
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """One Chromium for all tests of the process."""

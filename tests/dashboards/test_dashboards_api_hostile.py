@@ -12,6 +12,7 @@ import structlog.testing
 from pydantic import SecretStr
 
 from arc_eval_db.configurations import ConfigurationManager
+from arc_eval_db.configurations.bounded import Bounded, TooMuchWorkError
 from arc_eval_db.dashboards.api.database import ApiDatabase
 from arc_eval_db.dashboards.api.settings import ApiSettings
 from arc_eval_db.database import DatabaseSettings, Session
@@ -60,8 +61,8 @@ async def post(api: httpx.AsyncClient, content: Any, **headers: str) -> httpx.Re
     ],
     ids=lambda part: repr(part)[:40],
 )
-async def test_bodies(api: httpx.AsyncClient, body: bytes, status: int, said: str) -> None:
-    response = await post(api, body)
+async def test_bodies(file_api: httpx.AsyncClient, body: bytes, status: int, said: str) -> None:
+    response = await post(file_api, body)
     if status == 201:
         answer(response, 201)
         return
@@ -126,16 +127,18 @@ async def test_no_other_site_s_page_may_read(api: httpx.AsyncClient) -> None:
         ("DELETE", "/openapi.json", "GET"),
     ],
 )
-async def test_what_cannot_be_done_says_what_can(api: httpx.AsyncClient, method: str, address: str, allow: str) -> None:
+async def test_what_cannot_be_done_says_what_can(
+    file_api: httpx.AsyncClient, method: str, address: str, allow: str
+) -> None:
     body: dict[str, Any] = {"json": {}} if method == "PUT" else {}
-    response = await api.request(method, address, **body)
+    response = await file_api.request(method, address, **body)
     problem(response, 405, "method-not-allowed")
     assert response.headers["allow"] == allow
 
 
 @pytest.mark.parametrize("address", ["/", "/v1", "/docs", "/redoc", f"{CONFIGURATIONS}/", "/v1/configurations/a/b/c/d"])
-async def test_what_is_not_there(api: httpx.AsyncClient, address: str) -> None:
-    problem(await api.get(address), 404, "not-found")
+async def test_what_is_not_there(file_api: httpx.AsyncClient, address: str) -> None:
+    problem(await file_api.get(address), 404, "not-found")
 
 
 @pytest.mark.parametrize(
@@ -145,18 +148,18 @@ async def test_what_is_not_there(api: httpx.AsyncClient, address: str) -> None:
         *("text=" + "x" * 201, "containing=" + "%7B" * 40),
     ],
 )
-async def test_queries(api: httpx.AsyncClient, query: str) -> None:
-    response = await api.get(f"{CONFIGURATIONS}?{query}")
+async def test_queries(file_api: httpx.AsyncClient, query: str) -> None:
+    response = await file_api.get(f"{CONFIGURATIONS}?{query}")
     assert response.status_code in (400, 422)
     assert response.json()["detail"].startswith("query.")
 
 
 @pytest.mark.parametrize("query", ["txt=careful", "=", "limit=1&x=1", "Text=a"])
-async def test_a_condition_that_is_misspelt_does_not_mean_all(api: httpx.AsyncClient, query: str) -> None:
-    found = problem(await api.get(f"{CONFIGURATIONS}?{query}"), 422, "invalid")
+async def test_a_condition_that_is_misspelt_does_not_mean_all(file_api: httpx.AsyncClient, query: str) -> None:
+    found = problem(await file_api.get(f"{CONFIGURATIONS}?{query}"), 422, "invalid")
     assert "there is archived, containing, cursor, label, limit, text" in found["detail"]
-    problem(await api.get(f"/openapi.json?{query}"), 422, "invalid")
-    problem(await api.post(f"{CONFIGURATIONS}?{query}", json={"name": "a"}), 422, "invalid")
+    problem(await file_api.get(f"/openapi.json?{query}"), 422, "invalid")
+    problem(await file_api.post(f"{CONFIGURATIONS}?{query}", json={"name": "a"}), 422, "invalid")
 
 
 @pytest.mark.parametrize(
@@ -166,12 +169,14 @@ async def test_a_condition_that_is_misspelt_does_not_mean_all(api: httpx.AsyncCl
         *("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59-14:00", ""),
     ],
 )
-async def test_moments(api: httpx.AsyncClient, moment: str) -> None:
-    found = problem(await api.get("/v1/deployments", params={"at": moment}), 422, "invalid")
+async def test_moments(file_api: httpx.AsyncClient, moment: str) -> None:
+    found = problem(await file_api.get("/v1/deployments", params={"at": moment}), 422, "invalid")
     assert found["errors"][0]["path"] == "query.at"
 
 
 async def test_references(api: httpx.AsyncClient) -> None:
+    for selector in ("b@3", "1b", "-1", "@", "1" * 10):
+        problem(await api.get(f"/v1/configurations/careful/versions/{selector}"), 422, "invalid")
     for reference in ("a@1b", "sha256:123", "a@-1", "%00"):
         problem(await api.get(f"/v1/versions/{reference}"), 422, "invalid")
     problem(await api.get(f"/v1/versions/{'0' * 8}-0000-0000-0000-{'0' * 12}"), 404, "not-found")
@@ -186,6 +191,90 @@ async def slow() -> AsyncIterator[bytes]:
 async def test_who_sends_slowly_is_not_waited_for(database: DatabaseSettings) -> None:
     async with serving(database, ApiSettings(body_timeout_s=0.05)) as api:
         problem(await api.post(CONFIGURATIONS, content=slow(), headers=JSON), 408, "body-timeout")
+
+
+async def test_a_probe_takes_no_slot_and_its_body_is_not_read(database: DatabaseSettings, session: Session) -> None:
+    """Anybody may send one, and it is answered while all slots are taken."""
+    async with serving(database, ApiSettings(requests_max=1)) as api:
+        never = await asyncio.wait_for(api.post("/healthz", content=slow(), headers=JSON), 5)
+        assert (problem(never, 405, "method-not-allowed")["status"], never.headers["allow"]) == (405, "GET")
+        async with session.transaction():
+            await session.execute("LOCK TABLE configurations")
+            waiting = asyncio.create_task(api.get(CONFIGURATIONS))
+
+            async def waits() -> bool:
+                return bool(await session.fetch_value("SELECT count(*) = 1 FROM pg_locks WHERE NOT granted"))
+
+            await eventually(waits, "the request is at work")
+            problem(await api.get(CONFIGURATIONS), 503, "unavailable")
+            assert answer(await api.get("/healthz")) == {"status": "ok"}
+        answer(await waiting)
+
+
+async def test_probes_ask_the_database_once(database: DatabaseSettings) -> None:
+    async with ApiDatabase(database) as opened:
+        asked: list[str] = []
+        read = opened.client.read
+
+        async def noting(operation: str, work: Any) -> Any:
+            asked.append(operation)
+            return await read(operation, work)
+
+        opened.client.read = noting  # type: ignore[method-assign]
+        await asyncio.gather(*(opened.ping() for _ in range(50)))
+        assert asked == ["api_ping"]
+        await opened.ping()
+        assert asked == ["api_ping"] * 2
+
+
+async def test_what_is_wrong_is_told_to_a_point(api: httpx.AsyncClient) -> None:
+    wrong = {"name": "a", **{f"k{n}": 1 for n in range(1_000)}}
+    found = problem(await api.post(CONFIGURATIONS, json=wrong), 422, "invalid")
+    assert len(found["errors"]) == 20
+    assert found["detail"].endswith("; and 995 more")
+
+
+async def test_a_diff_that_takes_long_is_ended(database: DatabaseSettings) -> None:
+    """In a process, and not in a thread that nothing ends."""
+    bounded = Noting()
+    async with serving(database, bounded=bounded) as api:
+        for name, numbers in (("a", range(2_000)), ("b", range(2_000, 0, -1))):
+            answer(await api.post(CONFIGURATIONS, json={"name": name, "content": {"l": list(numbers)}}), 201)
+            answer(await api.post(CONFIGURATIONS, json={"name": f"small {name}", "content": {"l": [name]}}), 201)
+        for form in ("changes", "patch", "text"):
+            query = {"before": "small a", "after": "small b", "format": form}
+            assert len(answer(await api.get("/v1/diffs", params=query))[form]) > 0
+        assert bounded.tasks == []
+        query = {"before": "a", "after": "b", "format": "changes"}
+        changes = answer(await api.get("/v1/diffs", params=query))["changes"]
+        assert changes[0] == {"kind": "changed", "path": ["l", 1999], "place": "$.l[1999]", "before": 1999, "after": 1}
+        bounded.is_ended = True
+        found = problem(await api.get("/v1/diffs", params={**query, "format": "text"}), 422, "invalid")
+        assert found["errors"][0]["path"] == "query.format"
+        assert bounded.tasks == ["changes", "text"]
+
+
+class Noting(Bounded):
+    """Says what was given to a process, and ends it where a test wants that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tasks: list[str] = []
+        self.is_ended = False
+
+    async def run(self, task: str, arguments: dict[str, Any]) -> Any:
+        self.tasks.append(task)
+        if self.is_ended:
+            raise TooMuchWorkError
+        return await super().run(task, arguments)
+
+
+async def test_too_much_that_takes_long_is_turned_away(database: DatabaseSettings) -> None:
+    async with serving(database, bounded=Bounded(processes_max=0, wait_s=0.01)) as api:
+        answer(await api.post(CONFIGURATIONS, json={"name": "a", "content": {"l": list(range(3_000))}}), 201)
+        response = await api.get("/v1/diffs", params={"before": "a", "after": "a"})
+        assert problem(response, 503, "unavailable")["detail"] == "others are at work that takes long; try again"
+        assert response.headers["retry-after"] == "10"
 
 
 async def test_an_answer_has_its_time(database: DatabaseSettings, session: Session) -> None:

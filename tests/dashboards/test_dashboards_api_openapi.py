@@ -19,7 +19,7 @@ from support.databases import connect
 from support.regenerate import openapi_text
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES, EXAMPLES_LONG = 20, 300
+EXAMPLES, EXAMPLES_LONG = 10, 300
 
 NOWHERE = ApiDatabase(DatabaseSettings.load(database_url="postgresql://localhost/none"))
 DOCUMENT = create_app(ApiSettings(), NOWHERE).openapi()

@@ -156,6 +156,12 @@ def test_names_that_may_be_asked_for() -> None:
     assert not proxied.allows_host("other.test")
     assert ApiSettings(host="10.0.0.5").allows_host("anything.test")
     assert not ApiSettings(host="10.0.0.5", allowed_hosts=frozenset({"api.test"})).allows_host("other.test")
+    for host in ("127.0.0.2", "::1", "0:0:0:0:0:0:0:1", "LocalHost"):
+        own = ApiSettings(host=host)
+        assert own.allows_host(f"[{host}]:8320" if ":" in host else f"{host}:8320"), host
+        assert not own.allows_host("other.test"), host
+    assert not ApiSettings(host="127.0.0.2").allows_host("127.0.0.3")
+    assert ApiSettings(host="10.0.0.5", allowed_hosts=frozenset({"api.test"})).allows_host("10.0.0.5:8320")
     assert [ApiSettings(host=host).is_loopback for host in ("localhost", "127.0.0.2", "::1", "::", "10.0.0.5")] == [
         *(True, True, True),
         *(False, False),
@@ -169,6 +175,22 @@ async def test_a_refusal_is_logged_without_the_token(guarded: httpx.AsyncClient,
     (entry,) = [entry for entry in logs if entry["event"] == "api_authentication_refused"]
     assert (entry["reason"], entry["log_level"]) == ("wrong_secret", "warning")
     assert token[5:17] not in str(logs)
+    assert token[18:] not in str(logs)
+
+
+async def test_who_changes_something_is_logged(api: httpx.AsyncClient, session: Session) -> None:
+    with structlog.testing.capture_logs() as logs:
+        answer(await api.post("/v1/configurations", json={"name": "careful"}), 201)
+        token = await make_token(session)
+        await api.post("/v1/configurations", json={"name": "careful"}, headers=bearer(token))
+        await api.post("/v1/configurations", content=b"{", headers=bearer(token))
+        await api.get("/v1/audit", headers=bearer(token))
+    made = [entry for entry in logs if entry["event"] == "api_change_answered"]
+    assert [(entry["by"], entry["method"], entry["path"], entry["status"]) for entry in made] == [
+        ("anonymous", "POST", "/v1/configurations", 201),
+        (f"ci (token {token[5:17]})", "POST", "/v1/configurations", 409),
+        (f"ci (token {token[5:17]})", "POST", "/v1/configurations", 415),
+    ]
     assert token[18:] not in str(logs)
 
 

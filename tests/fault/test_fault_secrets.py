@@ -120,18 +120,18 @@ def run_command(arguments: tuple[str, ...], environment: dict[str, str]) -> str:
 
 @pytest.mark.parametrize("wrong", WRONG, ids=[name.replace(" ", "-") for name in WRONG])
 def test_no_command_prints_a_secret(
-    kafka_settings: KafkaSettings, database: DatabaseSettings, marker: str, wrong: str
+    file_kafka_settings: KafkaSettings, file_database: DatabaseSettings, marker: str, wrong: str
 ) -> None:
-    url = database.database_url.get_secret_value()
+    url = file_database.database_url.get_secret_value()
     if wrong == "a wrong password" and urlsplit(url).password is None:
         pytest.skip("the database server asks for no password")
     right = {
         "DATABASE_URL": url,
         "DATABASE_CONNECT_TIMEOUT_S": "2",
-        "KAFKA_BOOTSTRAP_SERVERS": kafka_settings.bootstrap_servers or "",
+        "KAFKA_BOOTSTRAP_SERVERS": file_kafka_settings.bootstrap_servers or "",
         "KAFKA_REQUEST_TIMEOUT_MS": "300",
         "KAFKA_SASL_PASSWORD": marker,
-        "TOPIC_PREFIX": kafka_settings.topic_prefix,
+        "TOPIC_PREFIX": file_kafka_settings.topic_prefix,
         "LOG_LEVEL": "debug",
     }
     environment = {f"ARC_EVAL_{name}": value for name, value in {**right, **WRONG[wrong](marker, url)}.items()}

@@ -107,7 +107,12 @@ def test_too_few_have_the_metric() -> None:
         sample_of_runs(RunResult(f"s{n}", "failed", cost_usd=1 + n + more if n < 5 else None) for n in range(20))
         for more in (0, 9)
     )
-    assert verdict(a, b, metric="cost_usd")[0] is VerdictKind.TOO_FEW_RUNS
+    kind, text = verdict(a, b, metric="cost_usd")
+    assert kind is VerdictKind.TOO_FEW_RUNS
+    assert "more runs of A and" in text
+    found = compare_samples(a, b, ComparisonOptions(metric=Metric.SCORE)).verdict
+    assert (found.runs_more_a, found.runs_more_b) == (10, 10)
+    assert found.text.endswith("so 10 more. That takes about 10 more runs of A and 10 of B"), "and nothing is promised"
     report = compare_samples(a, b)
     assert (report.metric("cost_usd").a_missing, report.metric("cost_usd").b_missing) == (15, 15)
     assert report.metric("score").paired is None

@@ -10,8 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from support.regenerate import HEALTH_BEGIN, HEALTH_END, health_page, metrics_page
+from support.regenerate import (
+    ALERTS_BEGIN,
+    ALERTS_END,
+    HEALTH_BEGIN,
+    HEALTH_END,
+    alerts_page,
+    health_page,
+    metrics_page,
+)
 from support.servers import KAFKA_IMAGE, TIMESCALEDB_IMAGE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,6 +135,12 @@ def test_the_tables_of_the_health_page_are_made_from_the_list_of_checks() -> Non
     assert page == health_page(page), "run: make schema"
 
 
+def test_the_tables_of_the_alerts_page_are_made_from_the_list_of_rules() -> None:
+    page = (ROOT / "docs" / "alerts.md").read_text()
+    assert (page.count(ALERTS_BEGIN), page.count(ALERTS_END)) == (1, 1)
+    assert page == alerts_page(page), "run: make schema"
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     for page in (ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").glob("*.md")):
         for link in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
@@ -157,7 +172,18 @@ def test_compose_accepts_its_file() -> None:
     assert checked.returncode == 0, checked.stderr
     for image in (KAFKA_IMAGE, TIMESCALEDB_IMAGE):
         assert f"image: {image}" in checked.stdout
-    assert checked.stdout.count("healthcheck:") == 2
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    assert set(services) == {"grafana", "kafka", "prometheus", "timescaledb"}
+    for name, service in services.items():
+        assert "healthcheck" in service, name
+        assert re.search(r":(v?\d|pg\d)", service["image"]), f"{name} has no version"
+        for port in service.get("ports", []):
+            assert port.startswith("127.0.0.1:"), name
+        for volume in service["volumes"]:
+            assert not volume.startswith(".") or (ROOT / volume.split(":")[0]).exists(), volume
+    # These two have the machine's network, and must say themselves that it is loopback.
+    assert "--web.listen-address=127.0.0.1:9090" in services["prometheus"]["command"]
+    assert services["grafana"]["environment"]["GF_SERVER_HTTP_ADDR"] == "127.0.0.1"
 
 
 def test_containers_for_tests_can_be_configured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ from arc_eval_db.configurations import (
     RevisionConflictError,
     VersionNotFoundError,
 )
+from arc_eval_db.configurations.content_schema import check_schema, content_problems
 from arc_eval_db.database import DatabaseSettings, SchemaMismatchError, Session
 from arc_eval_db.errors import ArcEvalError
 from arc_eval_db.migrations import Migrator, SchemaOutdatedError
@@ -492,15 +493,21 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         ({"$ref": "#"}, "leads back to itself without end"),
     ],
 )
-async def test_a_schema_that_cannot_be_enforced_is_refused(
-    manager: ConfigurationManager, monkeypatch: pytest.MonkeyPatch, schema: dict[str, Any], message: str
+def test_a_schema_that_cannot_be_enforced_is_refused(
+    monkeypatch: pytest.MonkeyPatch, schema: dict[str, Any], message: str
 ) -> None:
     fetched = no_network(monkeypatch)
-    await manager.create("careful", by="ann")
     with pytest.raises(ContentSchemaError, match=message):
-        await manager.set_content_schema("careful", schema, by="ann")
-    assert await manager.get_content_schema("careful") is None
+        check_schema(schema)
     assert fetched == []
+
+
+async def test_a_schema_that_is_refused_is_not_set(manager: ConfigurationManager) -> None:
+    await manager.create("careful", by="ann")
+    for schema in ({"type": "objekt"}, {"$ref": "file:///etc/passwd"}):
+        with pytest.raises(ContentSchemaError):
+            await manager.set_content_schema("careful", schema, by="ann")
+    assert await manager.get_content_schema("careful") is None
 
 
 async def test_a_remote_reference_is_not_fetched_even_where_it_was_stored(
@@ -508,9 +515,13 @@ async def test_a_remote_reference_is_not_fetched_even_where_it_was_stored(
 ) -> None:
     fetched = no_network(monkeypatch)
     await manager.create("careful", by="ann")
-    await session.execute("""UPDATE configurations SET content_schema = '{"$ref": "https://example.com/s.json"}'""")
+    schema = '{"$ref": "https://example.com/s.json"}'
+    await session.execute("UPDATE configurations SET content_schema = $1::text::jsonb", schema)
     with pytest.raises(ContentSchemaError, match="others are never fetched"):
         await push(manager, "careful", {})
+    # That was in a process of its own, whose network is another.
+    with pytest.raises(ContentSchemaError, match="others are never fetched"):
+        content_problems("careful", schema, {})
     assert fetched == []
 
 
@@ -545,6 +556,15 @@ async def test_what_ran_in_a_deployment_on_tuesday(manager: ConfigurationManager
     assert await manager.deploy("bold", **where)
     assert await manager.deploy("careful@production", **where, replace=True)
     assert await manager.deploy("careful@1", **{**where, "environment": "dev"})
+    left, came = [
+        await session.fetch_value(
+            f"SELECT {column} FROM configuration_deployments WHERE environment = 'main' AND number = {number}"
+            " AND configuration_id = $1",
+            ids.configuration_id("careful"),
+        )
+        for column, number in (("undeployed_at", 1), ("deployed_at", 2))
+    ]
+    assert left == came, "at no moment was there none, or both"
     monday = datetime(2026, 11, 23, tzinfo=UTC)
     day = timedelta(days=1)
     for number, (begin, end) in {1: (monday, monday + day * 1.5), 2: (monday + day * 1.5, None)}.items():

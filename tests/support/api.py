@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from arc_eval_db.configurations.bounded import Bounded
 from arc_eval_db.dashboards.api.app import create_app
 from arc_eval_db.dashboards.api.database import ApiDatabase
 from arc_eval_db.dashboards.api.openapi import operations
@@ -32,10 +33,14 @@ def small(settings: DatabaseSettings) -> DatabaseSettings:
 
 @contextlib.asynccontextmanager
 async def serving(
-    settings: DatabaseSettings, api_settings: ApiSettings | None = None, *, retries: RetryPolicy = QUICK
+    settings: DatabaseSettings,
+    api_settings: ApiSettings | None = None,
+    *,
+    retries: RetryPolicy = QUICK,
+    bounded: Bounded | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an application of its own, on loopback unless the settings say otherwise."""
-    async with ApiDatabase(small(settings), retries=retries) as database:
+    async with ApiDatabase(small(settings), retries=retries, bounded=bounded) as database:
         app = create_app(api_settings or ApiSettings(), database)
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)
         async with httpx.AsyncClient(transport=transport, base_url=LOOPBACK) as client:

@@ -10,6 +10,7 @@ from support.regenerate import COMPONENTS
 
 _SCRAPED = frozenset({"job", "instance"})
 """What Prometheus adds to each sample."""
+_ALERT_LABELS = {"alertname", "alertstate", "severity", "group", "topic", "partition", "check", "worker", "receiver"}
 
 
 def _labels(metrics: Sequence[MetricDefinition[Any]]) -> dict[str, frozenset[str]]:
@@ -24,9 +25,9 @@ def _labels(metrics: Sequence[MetricDefinition[Any]]) -> dict[str, frozenset[str
 
 
 METRIC_LABELS: Mapping[str, frozenset[str]] = {
-    name: labels for component in COMPONENTS for name, labels in _labels(component.metrics).items()
-} | {
+    **{name: labels for component in COMPONENTS for name, labels in _labels(component.metrics).items()},
     # Prometheus' own, of what it scrapes and of its rules.
     "up": _SCRAPED,
-    "ALERTS": _SCRAPED | {"alertname", "alertstate", "severity", "group", "topic", "partition", "check", "worker"},
+    "ALERTS": _SCRAPED
+    | {"alertname", "alertstate", "severity", "group", "topic", "partition", "check", "worker", "receiver"},
 }

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from arc_eval_db.client import CLIENT_METRICS
-from arc_eval_db.consumers.alerts import ALERT_METRICS
+from arc_eval_db.consumers.alerts import ALERT_METRICS, AlertSettings, alert_rules
+from arc_eval_db.consumers.alerts.prometheus import rules_yaml
 from arc_eval_db.consumers.canary import CANARY_METRICS
 from arc_eval_db.consumers.metrics import METRICS
 from arc_eval_db.consumers.monitoring import MONITOR_METRICS
@@ -18,6 +19,7 @@ from arc_eval_db.consumers.supervisor_metrics import SUPERVISOR_METRICS
 from arc_eval_db.dashboards.api.app import create_app
 from arc_eval_db.dashboards.api.database import ApiDatabase
 from arc_eval_db.dashboards.api.settings import ApiSettings
+from arc_eval_db.dashboards.grafana import dashboards
 from arc_eval_db.database import DatabaseSettings
 from arc_eval_db.health import HealthSettings
 from arc_eval_db.health.checks import CHECKS
@@ -137,6 +139,57 @@ def health_page(page: str) -> str:
     return head + health_tables() + rest.partition(HEALTH_END)[2]
 
 
+PROMETHEUS_RULES = ROOT / "dashboards" / "prometheus" / "rules" / "arc-eval-db.yml"
+
+
+def prometheus_rules() -> str:
+    """dashboards/prometheus/rules/arc-eval-db.yml, from the list of rules with the default thresholds."""
+    head = "# Made by `make schema` from consumers/arc_eval_db/consumers/alerts/rules.py; not to be edited.\n"
+    return head + rules_yaml(alert_rules(AlertSettings()))
+
+
+GRAFANA_DASHBOARDS = ROOT / "dashboards" / "grafana" / "dashboards"
+
+
+def grafana_dashboards() -> dict[str, str]:
+    """dashboards/grafana/dashboards/, from dashboards/arc_eval_db/dashboards/grafana/, by file."""
+    return {
+        f"arc-eval-db-{name}.json": json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        for name, document in dashboards().items()
+    }
+
+
+ALERTS_BEGIN, ALERTS_END = "<!-- rules: begin (made by `make schema`) -->", "<!-- rules: end -->"
+_SETTINGS_BEGIN, _SETTINGS_END = "<!-- settings: begin (made by `make schema`) -->", "<!-- settings: end -->"
+
+
+def alerts_page(page: str) -> str:
+    """docs/alerts.md with its list of rules and its settings made anew."""
+    page = _replaced(page, ALERTS_BEGIN, _alert_rules(), ALERTS_END)
+    lines = ["| variable, after `ARC_EVAL_ALERT_` | default |", "| --- | --- |"]
+    for name, field in AlertSettings.model_fields.items():
+        lines.append(f"| `{name.upper()}` | {'none' if field.default is None else field.default} |")
+    return _replaced(page, _SETTINGS_BEGIN, lines, _SETTINGS_END)
+
+
+def _replaced(page: str, begin: str, lines: Sequence[str], end: str) -> str:
+    head, _, rest = page.partition(begin)
+    return head + "\n".join([begin, *lines, end]) + rest.partition(end)[2]
+
+
+def _alert_rules() -> list[str]:
+    columns = ("rule", "severity", "opens when", "for", "says", "what to do")
+    lines = [f"| {' | '.join(columns)} |", f"| {' | '.join('---' for _ in columns)} |"]
+    for rule in alert_rules(AlertSettings()):
+        sign = ">" if rule.comparison == "above" else "<"
+        opens = f"`{rule.measure.promql()} {sign} {rule.opens_at:g}`"
+        if rule.resolves_at != rule.opens_at:
+            opens += f"; resolves at {rule.resolves_at:g}"
+        cells = (f"`{rule.name}`", rule.severity, opens, f"{rule.for_s:g} s", rule.summary, rule.next_step)
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
 async def _write_schemas(url: str) -> None:
     server = DatabaseSettings.load(database_url=url)
     async with await connect(server) as session:
@@ -158,7 +211,12 @@ def main() -> None:
     (ROOT / "dashboards" / "openapi.json").write_text(openapi_text())
     health = ROOT / "docs" / "health.md"
     health.write_text(health_page(health.read_text()))
-    print("wrote schemas/, dashboards/openapi.json, docs/metrics.md and the tables of docs/health.md")
+    alerts = ROOT / "docs" / "alerts.md"
+    alerts.write_text(alerts_page(alerts.read_text()))
+    PROMETHEUS_RULES.write_text(prometheus_rules())
+    for name, text in grafana_dashboards().items():
+        (GRAFANA_DASHBOARDS / name).write_text(text)
+    print("wrote schemas/, dashboards/, docs/metrics.md and the tables of docs/health.md and docs/alerts.md")
     with tempfile.TemporaryDirectory() as directory, start_servers(Path(directory)) as servers:
         asyncio.run(_write_schemas(servers.database_url))
 

@@ -26,10 +26,10 @@ from arc_eval_db.consumers.alerts.prometheus import rules_yaml
 from arc_eval_db.consumers.alerts.testing import Trial, try_receivers
 from arc_eval_db.consumers.lag.durations import in_words
 from arc_eval_db.consumers.logs import configure_logging
-from arc_eval_db.consumers.metrics import MetricsServer
 from arc_eval_db.consumers.monitoring import MonitorMetrics, PipelineMonitor
 from arc_eval_db.consumers.settings import ConsumerSettings
 from arc_eval_db.errors import SettingsError
+from arc_eval_db.metrics import MetricsServer
 
 
 @click.group()

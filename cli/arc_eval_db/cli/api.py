@@ -84,12 +84,19 @@ def serve(host: str, port: int, allowed_hosts: tuple[str, ...], log_level: str) 
     if any(importlib.util.find_spec(name) is None for name in ("fastapi", "uvicorn")):
         raise DashboardsMissingError
     from arc_eval_db.consumers.logs import configure_logging  # noqa: PLC0415 - with what only this command needs
+    from arc_eval_db.dashboards.api.server import OPEN_TO_ANYBODY  # noqa: PLC0415 - needs the extra
     from arc_eval_db.dashboards.api.server import serve as serve_api  # noqa: PLC0415 - needs the extra
 
     configure_logging(log_level)
     settings = ApiSettings(host=host, port=port, allowed_hosts=frozenset(name.lower() for name in allowed_hosts))
     database = ApiDatabase(database_settings())
-    run_async(serve_api(settings, database, on_listening=lambda url: click.echo(f"listening on {url}", err=True)))
+
+    def tell(url: str, is_open: bool) -> None:
+        click.echo(f"listening on {url}", err=True)
+        if is_open:
+            click.echo(f"warning: {OPEN_TO_ANYBODY}", err=True)
+
+    run_async(serve_api(settings, database, on_listening=tell))
 
 
 @api.group()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,9 +23,18 @@ from arc_eval_db.cli.config_output import (
 from arc_eval_db.cli.identity import by_option, this_user
 from arc_eval_db.cli.printable import printable
 from arc_eval_db.cli.running import command, database_settings, json_option, print_json, run_async
-from arc_eval_db.configurations import ConfigurationError, ConfigurationManager, Pushed, read_stream
+from arc_eval_db.configurations import (
+    AuditEntry,
+    Configuration,
+    ConfigurationError,
+    ConfigurationManager,
+    ConfigurationVersion,
+    Pushed,
+    read_stream,
+)
 from arc_eval_db.configurations.reader import ROWS_MAX
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 limit_option = click.option(
@@ -118,7 +128,7 @@ def create(
 @command
 def list_command(archived: bool, after: str | None, limit: int, as_json: bool) -> None:
     """List configurations by name."""
-    _print_found(as_json, limit, archived=archived, after=after)
+    _print_found(as_json, limit, after, archived=archived)
 
 
 @config.command()
@@ -148,7 +158,7 @@ def search(
             raise click.BadParameter(f"not JSON: {error}", param_hint="--containing") from None
         if not isinstance(contained, dict):
             raise click.BadParameter("must be an object", param_hint="--containing")
-    _print_found(as_json, limit, text=text, label=label, containing=contained, archived=archived, after=after)
+    _print_found(as_json, limit, after, text=text, label=label, containing=contained, archived=archived)
 
 
 @config.command()
@@ -172,11 +182,17 @@ def show(reference: str, as_json: bool) -> None:
 @command
 def history(name: str, before: int | None, limit: int, as_json: bool) -> None:
     """List the versions of a configuration, the newest first."""
-    versions = run_async(with_manager(lambda manager: manager.history(name, before_number=before, limit=limit)))
+
+    def read(manager: ConfigurationManager, below: int | None, most: int) -> Awaitable[Sequence[ConfigurationVersion]]:
+        return manager.history(name, before_number=below, limit=most)
+
+    versions, next_before = read_page(read, lambda version: version.number or 0, before, limit)
     if as_json:
-        print_json({"versions": [version_fields(version) for version in versions]})
+        fields = [version_fields(version) for version in versions]
+        print_json({"versions": fields, "next_before": next_before})
     else:
         print_history(versions)
+    say_more("--before", next_before)
 
 
 @config.command()
@@ -187,8 +203,16 @@ def history(name: str, before: int | None, limit: int, as_json: bool) -> None:
 @command
 def audit(name: str | None, before: int | None, limit: int, as_json: bool) -> None:
     """Show who did what, and when, to a configuration or to all; the latest first."""
-    entries = run_async(with_manager(lambda manager: manager.audit(name, before_id=before, limit=limit)))
-    print_audit(entries, as_json=as_json)
+
+    def read(manager: ConfigurationManager, below: int | None, most: int) -> Awaitable[Sequence[AuditEntry]]:
+        return manager.audit(name, before_id=below, limit=most)
+
+    entries, next_before = read_page(read, lambda entry: entry.id, before, limit)
+    if as_json:
+        print_json({"entries": [asdict(entry) for entry in entries], "next_before": next_before})
+    else:
+        print_audit(entries)
+    say_more("--before", next_before)
 
 
 def read_file(file: str) -> dict[str, Any]:
@@ -200,6 +224,30 @@ def read_file(file: str) -> dict[str, Any]:
             return read_stream(stream, file)
     except OSError as error:
         raise ConfigurationError(f"{file}: {error.strerror or type(error).__name__}") from error
+
+
+def read_page(
+    read: Callable[[ConfigurationManager, K | None, int], Awaitable[Sequence[T]]],
+    key: Callable[[T], K],
+    start: K | None,
+    limit: int,
+) -> tuple[Sequence[T], K | None]:
+    """Rows from `start` on, and where the next page starts; None: there is none."""
+
+    async def work(manager: ConfigurationManager) -> tuple[Sequence[T], K | None]:
+        found = await read(manager, start, limit)
+        if len(found) < limit:
+            return found, None
+        last = key(found[-1])
+        return found, last if await read(manager, last, 1) else None
+
+    return run_async(with_manager(work))
+
+
+def say_more(option: str, start: object) -> None:
+    """Tell people that there are more rows, where programs read `next_before` or `next_after`."""
+    if start is not None:
+        click.echo(f"there are more: {option} {printable(str(start))} shows the next page, --limit more rows", err=True)
 
 
 async def with_manager(work: Callable[[ConfigurationManager], Coroutine[Any, Any, T]]) -> T:
@@ -224,11 +272,13 @@ def _print_pushed(pushed: Pushed, *, as_json: bool, dry_run: bool) -> None:
     print_json({**fields, "version": version_fields(pushed.version)})
 
 
-def _print_found(as_json: bool, limit: int, **conditions: Any) -> None:
-    found: Sequence[Any] = run_async(with_manager(lambda manager: manager.search(**conditions, limit=limit)))
+def _print_found(as_json: bool, limit: int, after: str | None, **conditions: Any) -> None:
+    def read(manager: ConfigurationManager, start: str | None, most: int) -> Awaitable[Sequence[Configuration]]:
+        return manager.search(**conditions, after=start, limit=most)
+
+    found, next_after = read_page(read, lambda one: one.name, after, limit)
     if as_json:
-        print_json({"configurations": [configuration_fields(one) for one in found]})
-        return
-    print_configurations(found)
-    if len(found) == limit:
-        click.echo(f"there may be more; the next page: --after {printable(found[-1].name)}")
+        print_json({"configurations": [configuration_fields(one) for one in found], "next_after": next_after})
+    else:
+        print_configurations(found)
+    say_more("--after", next_after)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TypeVar
 
 import click
 
-from arc_eval_db.cli.config import config, limit_option, with_manager
+from arc_eval_db.cli.config import config, limit_option, read_page, say_more, with_manager
 from arc_eval_db.cli.config_output import print_deployments
 from arc_eval_db.cli.identity import by_option, this_user
 from arc_eval_db.cli.moments import MOMENT
@@ -101,8 +101,8 @@ def deployments(
     if at is not None and (since is not None or until is not None):
         raise click.UsageError("--at is a moment, --since and --until are a span: give either")
 
-    async def work(manager: ConfigurationManager) -> tuple[Deployment, ...]:
-        return await manager.deployments(
+    def read(manager: ConfigurationManager, below: int | None, most: int) -> Awaitable[Sequence[Deployment]]:
+        return manager.deployments(
             deployment=deployment,
             environment=environment,
             configuration=configuration,
@@ -110,12 +110,13 @@ def deployments(
             since=since,
             until=until,
             current=current,
-            before_id=before,
-            limit=limit,
+            before_id=below,
+            limit=most,
         )
 
-    found = run_async(with_manager(work))
+    found, next_before = read_page(read, lambda one: one.id, before, limit)
     if as_json:
-        print_json({"deployments": [asdict(one) for one in found]})
+        print_json({"deployments": [asdict(one) for one in found], "next_before": next_before})
     else:
         print_deployments(found)
+    say_more("--before", next_before)

@@ -12,7 +12,7 @@ import orjson
 from rich.text import Text
 
 from arc_eval_db.cli.printable import printable
-from arc_eval_db.cli.running import console, print_json, print_table
+from arc_eval_db.cli.running import console, print_table
 from arc_eval_db.configurations import (
     AuditEntry,
     Change,
@@ -106,11 +106,8 @@ def print_version(version: ConfigurationVersion) -> None:
         click.echo(printable(pretty(version.content), keep="\n"))
 
 
-def print_audit(entries: Sequence[AuditEntry], *, as_json: bool) -> None:
+def print_audit(entries: Sequence[AuditEntry]) -> None:
     """The audit trail, one entry a line."""
-    if as_json:
-        print_json({"entries": [asdict(entry) for entry in entries]})
-        return
     if not entries:
         click.echo("nothing was done")
         return

@@ -14,6 +14,7 @@ import structlog
 
 from arc_eval_db.cli.running import command, database_settings, json_option, kafka_settings, print_json, run_async
 from arc_eval_db.consumers.account import WorkerReport
+from arc_eval_db.consumers.alerts import AlertRunner, AlertSettings
 from arc_eval_db.consumers.garbage import CollectorBetweenBatches
 from arc_eval_db.consumers.heartbeat import send_heartbeats
 from arc_eval_db.consumers.http import SupervisorProbe, WorkerProbe, serving
@@ -108,7 +109,11 @@ async def _supervise(
     processes = WorkerProcesses(commands, drain_timeout_s=settings.drain_timeout_s, restart_ended=not until_caught_up)
     _on_stop(processes.stop)
     probe = SupervisorProbe(processes.workers, settings.silence_limit_s, lambda: processes.is_stopping)
-    with serving(settings, kafka, database, probe, processes.metrics):
+    alerts = AlertSettings.load()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(serving(settings, kafka, database, probe, processes.metrics))
+        if not until_caught_up:  # where that one has ended is no reason to wake anybody
+            await stack.enter_async_context(AlertRunner(alerts, processes.metrics.registry, name="supervisor"))
         return await processes.run()
 
 

@@ -2,7 +2,8 @@
 
 `worker_started`, `worker_stopped`, `partitions_positioned`, `batch_committed`, `dead_letters_written`, `batch_fenced`,
 `attempt_failed`, `kafka_commit_failed`, `caught_up`, `drain_timed_out`, `breaker_changed`, `worker_stalled`,
-`log_gap_recorded`, `partition_halted`, `partition_resumed`.
+`log_gap_recorded`, `partition_halted`, `partition_resumed`, `canary_arrived`, `canary_not_arrived`,
+`alert_opened`, `alert_resolved`, `alert_message_sent`, `alert_message_failed`, `alert_message_dropped`.
 """
 
 from __future__ import annotations

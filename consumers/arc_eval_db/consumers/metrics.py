@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from arc_eval_db.metrics import MetricDefinition, Metrics, MetricsServer
+from arc_eval_db.metrics import MetricDefinition, Metrics
 
-__all__ = ["METRICS", "MetricName", "MetricsServer", "WorkerMetrics"]
+__all__ = ["METRICS", "MetricName", "WorkerMetrics"]
 
 MetricName = Literal[
     "arc_eval_consumer_records_total",

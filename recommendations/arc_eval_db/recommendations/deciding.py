@@ -24,6 +24,8 @@ class Plan:
     detectable: float | None
     runs_more_a: int | None
     runs_more_b: int | None
+    is_planned: bool
+    """Whether `scenarios` comes from what varies, and not only from what a verdict takes at the least."""
 
 
 def decide(measured: Measured, difference: Difference | None, options: ComparisonOptions) -> Verdict:
@@ -86,7 +88,9 @@ def _too_few(measured: Measured, options: ComparisonOptions, plan: Plan) -> str:
     common, least = len(measured.common), options.scenarios_min
     missing = f"{least - common} more" if common < least else "more with this metric"
     text = f"too few runs for a verdict: {_scenarios(common)}, and it takes at least {least}, so {missing}"
-    return ". ".join([text, *_more(measured.metric, options, plan)])
+    # Of what has no mean yet nobody knows what it takes to find a difference: only what it takes to begin.
+    planned = _more(measured.metric, options, plan) if plan.is_planned else [f"That takes about {_runs(plan)}"]
+    return ". ".join([text, *planned])
 
 
 def _what_it_takes(metric: Metric, options: ComparisonOptions, plan: Plan) -> list[str]:
@@ -106,7 +110,11 @@ def _more(metric: Metric, options: ComparisonOptions, plan: Plan) -> list[str]:
     if not plan.runs_more_a and not plan.runs_more_b:
         return [f"For {size} the sample is large enough"]
     takes = f"To find {size} with a probability of {options.power:.0%} takes about {plan.scenarios:,} common scenarios"
-    return [f"{takes}: {plan.runs_more_a:,} more runs of A and {plan.runs_more_b:,} of B"]
+    return [f"{takes}: {_runs(plan)}"]
+
+
+def _runs(plan: Plan) -> str:
+    return f"{plan.runs_more_a or 0:,} more runs of A and {plan.runs_more_b or 0:,} of B"
 
 
 def _plan(measured: Measured, difference: Difference | None, options: ComparisonOptions) -> Plan:
@@ -118,10 +126,12 @@ def _plan(measured: Measured, difference: Difference | None, options: Comparison
         detectable = detectable_difference(deviation, common, alpha=options.alpha, power=options.power)
     # Of what has no mean yet, or does not vary where little was seen, nothing can be planned but the least.
     needed = options.scenarios_min
+    is_planned = deviation is not None and bool(interest)
     if deviation is not None and interest:
         needed = max(needed, scenarios_needed(deviation, interest, alpha=options.alpha, power=options.power))
     a, b = _scenarios_to_run(max(0, needed - common), len(measured.a) - common, len(measured.b) - common)
-    return Plan(interest, needed, detectable, a * _runs_per_scenario(measured.a), b * _runs_per_scenario(measured.b))
+    runs = (a * _runs_per_scenario(measured.a), b * _runs_per_scenario(measured.b))
+    return Plan(interest, needed, detectable, *runs, is_planned)
 
 
 def _scenarios_to_run(more: int, only_a: int, only_b: int) -> tuple[int, int]:

@@ -6,18 +6,18 @@ call whose answer was lost can be made again, and ten that do the same at once d
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 import orjson
 
 from arc_eval_db.configurations.content import Content
-from arc_eval_db.configurations.content_schema import check_content
 from arc_eval_db.configurations.errors import (
     ConfigurationArchivedError,
+    ConfigurationError,
     ConfigurationExistsError,
     RevisionConflictError,
 )
@@ -33,12 +33,26 @@ PushMode = Literal["push", "create", "update"]
 """`create`: there must be no such configuration; `update`: there must be one; `push`: either."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Author:
-    """Who changes something, and what they have read of it."""
+    """Who changes something, and what they have read of it; and of the attempt that is at work, what it changes."""
 
     by: str
     expected_revision: int | None = None
+    configuration_id: UUID | None = None
+    """Set by `lock`."""
+
+
+class UncheckedSchemaError(ConfigurationError):
+    """The content was not checked against the schema that is in force; never seen outside."""
+
+    def __init__(self, schema: str) -> None:
+        """
+        Args:
+            schema: JSON text.
+        """
+        self.schema = schema
+        super().__init__()
 
 
 @dataclass(slots=True)
@@ -106,6 +120,7 @@ async def lock(session: Session, name: str, author: Author) -> Locked:
     if not rows:
         raise not_found(name)
     row = dict(rows[0])
+    author.configuration_id = row["id"]
     return Locked(session, author, is_archived=row.pop("archived_at") is not None, **row)
 
 
@@ -118,12 +133,17 @@ async def push(
     mode: PushMode = "push",
     description: str | None = None,
     labels: Sequence[str] = (),
+    checked_schema: str | None = None,
 ) -> Pushed | None:
     """Create a configuration, or add a version to it, or describe it. None where no content is given.
 
+    Args:
+        checked_schema: the content fits it.
+
     Raises:
+        UncheckedSchemaError: another is in force.
         ConfigurationExistsError, ConfigurationNotFoundError: as `mode` says.
-        ConfigurationArchivedError, RevisionConflictError, ContentSchemaViolatedError: it is refused.
+        ConfigurationArchivedError, RevisionConflictError: it is refused.
     """
     created = False
     if mode != "update":
@@ -150,6 +170,9 @@ async def push(
     if content is None:
         await _finish(locked)
         return None
+    if locked.content_schema not in (None, checked_schema):
+        # Not here: it may take long, and others wait for the lock.
+        raise UncheckedSchemaError(str(locked.content_schema))
     number, is_new = await _number(locked, content)
     for label in labels:
         await move_label(locked, label, number)
@@ -160,8 +183,6 @@ async def push(
 
 
 async def _number(locked: Locked, content: Content) -> tuple[int, bool]:
-    # Under the lock: the schema is the one that is in force when the version is added.
-    await asyncio.to_thread(check_content, locked.name, locked.content_schema, content.value)
     number = await locked.value("number_of_version", locked.id, content.version_id)
     if number is not None:
         return int(number), False
@@ -238,9 +259,10 @@ async def deploy(session: Session, name: str, number: int, place: Place, author:
     """
     locked = await lock(session, name, author)
     locked.require_active()
+    moment = await locked.value("moment")
     if replace:
-        await _undeploy(locked, None, place, left=number)
-    arguments = (locked.id, number, place.deployment, place.environment, author.by)
+        await _undeploy(locked, None, place, moment, left=number)
+    arguments = (locked.id, number, place.deployment, place.environment, author.by, moment)
     if await locked.value("deploy", *arguments) is None:
         return False
     await locked.change(AuditAction.DEPLOYED, number=number, details=place.details)
@@ -250,12 +272,15 @@ async def deploy(session: Session, name: str, number: int, place: Place, author:
 async def undeploy(session: Session, name: str, number: int | None, place: Place, author: Author) -> list[int]:
     """Note that a version, or every version of a configuration, has left a deployment. Returns which were there."""
     locked = await lock(session, name, author)
-    return await _undeploy(locked, number, place, left=None)
+    return await _undeploy(locked, number, place, await locked.value("moment"), left=None)
 
 
-async def _undeploy(locked: Locked, number: int | None, place: Place, *, left: int | None) -> list[int]:
+async def _undeploy(
+    locked: Locked, number: int | None, place: Place, moment: datetime, *, left: int | None
+) -> list[int]:
+    where = (place.deployment, place.environment)
     rows = await locked.session.fetch(
-        _STATEMENTS["undeploy"], locked.id, number, place.deployment, place.environment, locked.author.by, left
+        _STATEMENTS["undeploy"], locked.id, number, *where, locked.author.by, left, moment
     )
     numbers = sorted(row["number"] for row in rows)
     for gone in numbers:

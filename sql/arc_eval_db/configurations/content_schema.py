@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -15,7 +16,7 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
 from arc_eval_db.configurations.content import kind_of
-from arc_eval_db.configurations.errors import ContentSchemaError, ContentSchemaViolatedError
+from arc_eval_db.configurations.errors import ContentSchemaError
 from arc_eval_db.configurations.paths import json_path
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -24,6 +25,7 @@ PROBLEMS_MAX = 5
 _COUNTED_MAX = 100
 _EXPECTED_CHARACTERS_MAX = 120
 _REFERENCES = ("$ref", "$dynamicRef")
+_UNEVALUATED = re.compile(r"\((.*) (?:was|were) (?:unexpected|unevaluated and invalid)\)", re.DOTALL)
 
 
 def check_schema(schema: Mapping[str, Any]) -> None:
@@ -68,19 +70,20 @@ def _check_references(resource: Resource[Any], resolver: Any, depth: int) -> Non
         _check_references(inner, resolver.in_subresource(inner), depth + 1)
 
 
-def check_content(configuration: str, schema: str | None, content: Mapping[str, Any]) -> None:
-    """Check a content against a configuration's schema, which is JSON text; None: anything fits.
+def content_problems(configuration: str, schema: str, content: Mapping[str, Any]) -> list[str]:
+    """What does not fit in a content, by JSON path and without a value; the first problems, and how many more.
+
+    Args:
+        schema: JSON text.
 
     Raises:
-        ContentSchemaViolatedError: it does not fit; no value is quoted.
-        ContentSchemaError: the schema asks for something that has no end.
+        ContentSchemaError: the schema asks for something that has no end, or that is not there.
     """
-    if schema is None:
-        return
+    validator = _validator(schema)
     try:
         problems = [
             f"{json_path(list(error.absolute_path))}: {_problem(error)}"
-            for error in _errors(_validator(schema), content)
+            for error in islice(validator.iter_errors(content), _COUNTED_MAX)
         ]
     except RecursionError as error:
         raise ContentSchemaError(f"the schema of {configuration} leads back to itself without end") from error
@@ -89,43 +92,79 @@ def check_content(configuration: str, schema: str | None, content: Mapping[str, 
             f"the schema of {configuration} refers to what is not in it, and others are never fetched; "
             f"set another: arc-eval-db config schema set {configuration} FILE"
         ) from error
-    if problems:
-        more = len(problems) - PROBLEMS_MAX
-        at_least = "at least " if len(problems) == _COUNTED_MAX else ""
-        named = problems[:PROBLEMS_MAX] + ([f"and {at_least}{more} more"] if more > 0 else [])
-        raise ContentSchemaViolatedError(configuration, tuple(named))
-
-
-def _errors(validator: Draft202012Validator, content: Mapping[str, Any]) -> Iterable[ValidationError]:
-    return islice(validator.iter_errors(content), _COUNTED_MAX)
+    more = len(problems) - PROBLEMS_MAX
+    at_least = "at least " if len(problems) == _COUNTED_MAX else ""
+    return problems[:PROBLEMS_MAX] + ([f"and {at_least}{more} more"] if more > 0 else [])
 
 
 @lru_cache(maxsize=64)
 def _validator(schema: str) -> Draft202012Validator:
     # A registry of its own that can retrieve nothing: the default one fetches a remote $ref.
-    return Draft202012Validator(orjson.loads(schema), registry=Registry())
+    return Draft202012Validator(_saying_where(orjson.loads(schema)), registry=Registry())
+
+
+_MAPS = frozenset({"properties", "patternProperties"})
+_DATA = frozenset({"const", "enum", "default", "examples"})
+
+
+def _saying_where(schema: Any) -> Any:
+    """The same schema: of a `not` the validator says which property it is about, and of a `false` it does not."""
+    if isinstance(schema, list):
+        return [_saying_where(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        name: value
+        if name in _DATA
+        else {key: {"not": {}} if one is False else _saying_where(one) for key, one in value.items()}
+        if name in _MAPS and isinstance(value, dict)
+        else _saying_where(value)
+        for name, value in schema.items()
+    }
 
 
 def _problem(error: ValidationError | SchemaError) -> str:
     """What is wrong, without the value: contents hold prompts, and sometimes what should be in a vault."""
     expected: Any = error.validator_value
     instance: Any = error.instance
-    match error.validator:
+    # None: a schema that is `false`.
+    broken: Any = error.validator
+    match broken:
+        case None:
+            return "may not be there, or in this place"
         case "type":
             types = expected if isinstance(expected, Sequence) and not isinstance(expected, str) else [expected]
             return f"must be of type {' or '.join(map(str, types))}, and is {kind_of(instance)}"
         case "required":
             return f"lacks {', '.join(repr(name) for name in expected if name not in instance)}"
-        case "additionalProperties" | "unevaluatedProperties" if isinstance(error.schema, Mapping):
-            known = error.schema.get("properties", {})
-            unknown = [name for name in instance if name not in known]
-            return f"may not have {', '.join(map(repr, unknown[:PROBLEMS_MAX]))}"
+        case "additionalProperties" if isinstance(error.schema, Mapping) and isinstance(instance, Mapping):
+            return f"may not have {_named(_additional(error.schema, instance))}"
+        case "unevaluatedProperties":
+            # Which they are only the message says: it quotes names, and no value.
+            names = _UNEVALUATED.search(error.message)
+            what = "may not have" if expected is False else "does not meet unevaluatedProperties with"
+            return f"{what} {_cut(names[1]) if names else 'some of its properties'}"
+        case "not" if expected == {}:
+            return "may not be there"
         case "enum":
             return f"must be one of {_short(expected)}"
         case keyword:
             return f"does not meet {keyword} {_short(expected)}"
 
 
+def _additional(schema: Mapping[str, Any], instance: Mapping[str, Any]) -> list[str]:
+    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    return [name for name in instance if name not in known and not any(re.search(one, name) for one in patterns)]
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - PROBLEMS_MAX
+    return ", ".join(map(repr, names[:PROBLEMS_MAX])) + (f" and {more} more" if more > 0 else "")
+
+
 def _short(expected: Any) -> str:
-    text = orjson.dumps(expected).decode()
+    return _cut(orjson.dumps(expected).decode())
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _EXPECTED_CHARACTERS_MAX else text[:_EXPECTED_CHARACTERS_MAX] + "…"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arc_eval_db.errors import PoisonError
+from arc_eval_db.errors import PoisonError, RetryableError
 
 
 class ConfigurationError(PoisonError):
@@ -82,3 +82,11 @@ class RevisionConflictError(ConfigurationError):
         super().__init__(
             f"{configuration} was changed meanwhile: it is at revision {actual}, not {expected}; read it again"
         )
+
+
+class ChangeInDoubtError(RetryableError):
+    """The answer to an earlier attempt was lost, and the database has not ended it yet: try again"""
+
+
+class SchemaChangedError(RetryableError):
+    """The configuration's schema was changed while contents were checked against it: try again"""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from arc_eval_db.configurations import changes, reading
-from arc_eval_db.configurations.changes import Author, Place, PushMode
+from arc_eval_db.configurations.changes import Author, Place, PushMode, UncheckedSchemaError
+from arc_eval_db.configurations.commits import Change
 from arc_eval_db.configurations.content import Content
-from arc_eval_db.configurations.content_schema import check_schema
-from arc_eval_db.configurations.errors import ConfigurationError, VersionNotFoundError
+from arc_eval_db.configurations.content_schema_checking import ContentSchemas
+from arc_eval_db.configurations.errors import ConfigurationError, SchemaChangedError, VersionNotFoundError
 from arc_eval_db.configurations.models import (
     LabelMove,
     Pushed,
@@ -18,13 +20,22 @@ from arc_eval_db.configurations.models import (
 from arc_eval_db.configurations.reader import ConfigurationReader
 from arc_eval_db.configurations.references import Reference, check_label, check_name, parse_reference
 from arc_eval_db.database import Session
+from arc_eval_db.operations import Running
 from arc_eval_db.schemas.limits import NAME_CHARACTERS_MAX
 
 T = TypeVar("T")
 
 
+# So often a schema may be changed while a content is checked against it.
+_SCHEMAS_MAX = 5
+
+
 class _DryRunError(ConfigurationError):
     """Takes a dry run back; never seen outside."""
+
+    def __init__(self, result: Pushed | None) -> None:
+        self.result = result
+        super().__init__()
 
 
 class ConfigurationManager(ConfigurationReader):
@@ -35,12 +46,22 @@ class ConfigurationManager(ConfigurationReader):
             pushed = await manager.push("careful", {"model": "m1"}, by="ann", labels=["candidate"])
             print(pushed.version.reference)  # careful@1
 
-    Every change names who makes it (`by`), is one transaction, and is in the audit trail. Repeated, it changes nothing,
-    so that a call whose answer was lost is tried again. With `expected_revision` it is made only if the configuration
-    is as it was read, or if what it asks for is so already.
+    Every change names who makes it (`by`), is one transaction, and is in the audit trail. Where the answer to its
+    COMMIT is lost it is tried again, and tells what it did. A call that is made again changes nothing. With
+    `expected_revision` a change is made only if the configuration is as it was read, or if what it asks for is so
+    already.
 
     Every method may raise what those of `ConfigurationReader` may. Changing needs the rights of `arc_eval_admin`.
     """
+
+    def __init__(self, *arguments: Any, schemas: ContentSchemas | None = None, **options: Any) -> None:
+        """
+        Args:
+            arguments, options: as `ConfigurationReader` takes them.
+            schemas: what checks schemas and contents.
+        """
+        super().__init__(*arguments, **options)
+        self._schemas = schemas or ContentSchemas()
 
     async def push(
         self,
@@ -119,14 +140,16 @@ class ConfigurationManager(ConfigurationReader):
             name, number = await _numbered(session, parsed)
             return await changes.set_label(session, name, label, number, author)
 
-        return await self._change("label", work)
+        return await self._change("label", author, work)
 
     async def unlabel(self, name: str, label: str, *, by: str, expected_revision: int | None = None) -> LabelMove:
         """Take a label away; `previous_number` is None where there was none."""
         check_name(name)
         check_label(label)
         author = Author(_by(by), expected_revision)
-        return await self._change("unlabel", lambda session: changes.set_label(session, name, label, None, author))
+        return await self._change(
+            "unlabel", author, lambda session: changes.set_label(session, name, label, None, author)
+        )
 
     async def set_content_schema(
         self, name: str, schema: Mapping[str, Any] | None, *, by: str, expected_revision: int | None = None
@@ -143,9 +166,9 @@ class ConfigurationManager(ConfigurationReader):
         known = None
         if schema is not None:
             known = Content.of(schema).value
-            await asyncio.to_thread(check_schema, known)
+            await self._schemas.check_schema(name, known)
         await self._change(
-            "set_content_schema", lambda session: changes.set_content_schema(session, name, known, author)
+            "set_content_schema", author, lambda session: changes.set_content_schema(session, name, known, author)
         )
 
     async def archive(self, name: str, *, by: str, expected_revision: int | None = None) -> None:
@@ -171,7 +194,7 @@ class ConfigurationManager(ConfigurationReader):
             name, number = await _numbered(session, parsed)
             return await changes.deploy(session, name, number, place, author, replace=replace)
 
-        return await self._change("deploy", work)
+        return await self._change("deploy", author, work)
 
     async def undeploy(self, reference: str, *, deployment: str, environment: str, by: str) -> tuple[int, ...]:
         """Note that a version has left a deployment, or with `NAME` alone all of its. Returns which were there."""
@@ -183,7 +206,7 @@ class ConfigurationManager(ConfigurationReader):
             name, number = await _numbered(session, parsed)
             return tuple(await changes.undeploy(session, name, number, place, author))
 
-        return await self._change("undeploy", work)
+        return await self._change("undeploy", author, work)
 
     async def _push(
         self,
@@ -203,30 +226,50 @@ class ConfigurationManager(ConfigurationReader):
             raise ConfigurationError("labels are for a version; give its content too, or use config label")
         # A large content takes a second: the other tasks of the event loop get their turn.
         known = None if content is None else await asyncio.to_thread(Content.of, content)
-        result: Pushed | None = None
-
-        async def work(session: Session) -> Pushed | None:
-            nonlocal result
-            result = await changes.push(session, name, known, author, mode=mode, description=description, labels=labels)
-            if dry_run:
-                raise _DryRunError
-            return result
-
-        try:
-            return await self._change(mode, work)
-        except _DryRunError:
-            return result
+        with self._operations.running(f"configuration_{mode}") as running:
+            schema = None
+            if known is not None and mode != "create":
+                schema = await self._operations.on_session(running, partial(reading.read_schema_text, name=name))
+            for _ in range(_SCHEMAS_MAX):
+                if known is not None:
+                    await self._schemas.check_content(name, schema, known.value)
+                work = partial(
+                    _pushed,
+                    name=name,
+                    content=known,
+                    author=author,
+                    mode=mode,
+                    description=description,
+                    labels=labels,
+                    checked_schema=schema,
+                    dry_run=dry_run,
+                )
+                try:
+                    return await self._on_session(running, author, work)
+                except _DryRunError as error:
+                    return error.result
+                except UncheckedSchemaError as error:
+                    schema = error.schema
+            raise SchemaChangedError(f"the schema of {name} was changed again and again meanwhile; try again")
 
     async def _set_archived(self, operation: str, name: str, is_archived: bool, author: Author) -> None:
         check_name(name)
-        await self._change(operation, lambda session: changes.set_archived(session, name, is_archived, author))
+        await self._change(operation, author, lambda session: changes.set_archived(session, name, is_archived, author))
 
-    async def _change(self, operation: str, work: Callable[[Session], Awaitable[T]]) -> T:
-        async def in_transaction(session: Session) -> T:
-            async with session.transaction():
-                return await work(session)
+    async def _change(self, operation: str, author: Author, work: Callable[[Session], Awaitable[T]]) -> T:
+        with self._operations.running(f"configuration_{operation}") as running:
+            return await self._on_session(running, author, work)
 
-        return await self._run(operation, in_transaction)
+    async def _on_session(self, running: Running, author: Author, work: Callable[[Session], Awaitable[T]]) -> T:
+        change = Change(work, lambda: author.configuration_id)
+        return await self._operations.on_session(running, change.attempt)
+
+
+async def _pushed(session: Session, *, name: str, dry_run: bool, **arguments: Any) -> Pushed | None:
+    result = await changes.push(session, name, **arguments)
+    if dry_run:
+        raise _DryRunError(result)
+    return result
 
 
 async def _numbered(session: Session, reference: Reference) -> tuple[str, int]:

@@ -70,6 +70,12 @@ async def read_content_schema(session: Session, name: str) -> dict[str, Any] | N
     return None if text is None else dict(orjson.loads(text))
 
 
+async def read_schema_text(session: Session, name: str) -> str | None:
+    """The JSON Schema of a configuration as JSON text; None: it has none, or there is no such configuration."""
+    rows = await session.fetch(_STATEMENTS["content_schema"], name)
+    return rows[0]["content_schema"] if rows else None
+
+
 async def read_versions(
     session: Session,
     name: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fault.mutations.guards_alerts import ALERT_MUTATIONS
 from fault.mutations.guards_api import API_MUTATIONS
 from fault.mutations.guards_backfill import BACKFILL_MUTATIONS
 from fault.mutations.guards_canary import CANARY_MUTATIONS
@@ -12,6 +13,7 @@ from fault.mutations.guards_database import DATABASE_MUTATIONS
 from fault.mutations.guards_dead_letters import DEAD_LETTER_MUTATIONS
 from fault.mutations.guards_health import HEALTH_MUTATIONS
 from fault.mutations.guards_lag import LAG_MUTATIONS
+from fault.mutations.guards_monitoring import MONITORING_MUTATIONS
 from fault.mutations.guards_producer import PRODUCER_MUTATIONS
 from fault.mutations.guards_replay import REPLAY_MUTATIONS
 from fault.mutations.guards_sink import SINK_MUTATIONS
@@ -22,7 +24,9 @@ MUTATIONS = (
     *SINK_MUTATIONS,
     *LAG_MUTATIONS,
     *CANARY_MUTATIONS,
+    *MONITORING_MUTATIONS,
     *HEALTH_MUTATIONS,
+    *ALERT_MUTATIONS,
     *BACKFILL_MUTATIONS,
     *REPLAY_MUTATIONS,
     *DEAD_LETTER_MUTATIONS,

@@ -7,6 +7,8 @@ from fault.mutations.mutation import Mutation
 _MIGRATION = "sql/migrations/0011_configuration_versions.up.sql"
 _FOLDER = "sql/arc_eval_db/configurations"
 _TESTS = "tests/sql/test_sql_configurations.py"
+_BOUNDS = "tests/sql/test_sql_configuration_bounds.py"
+_COMMITS = "tests/sql/test_sql_configuration_commits.py"
 _DOCUMENTS = "tests/sql/test_sql_configuration_documents.py"
 _DIFFERENCES = "tests/sql/test_sql_configuration_differences.py"
 
@@ -47,16 +49,72 @@ CONFIGURATION_MUTATIONS = (
         "config-schema",
         "A configuration's schema is enforced on what people push",
         f"{_FOLDER}/changes.py",
-        "    await asyncio.to_thread(check_content, locked.name, locked.content_schema, content.value)\n",
+        "    if locked.content_schema not in (None, checked_schema):\n",
+        "    if False:\n",
+        (f"{_BOUNDS}::test_no_lock_is_held_while_a_content_is_checked",),
+    ),
+    Mutation(
+        "config-schema-bounded",
+        "A schema that asks for work without end is given to a process that can be ended",
+        f"{_FOLDER}/content_schema_checking.py",
+        "        if is_cheap_content(orjson.loads(schema), content):\n",
+        "        if True:\n",
+        (f"{_BOUNDS}::test_what_is_cheap_needs_no_process",),
+    ),
+    Mutation(
+        "config-schema-killed",
+        "A process whose time is over is killed, also where nobody waits for it any more",
+        f"{_FOLDER}/bounded.py",
+        "                process.kill()\n                await process.wait()\n",
+        "                pass\n",
+        (f"{_BOUNDS}::test_a_process_that_does_not_end_is_killed",),
+    ),
+    Mutation(
+        "config-schema-cpu",
+        "A process may take so much of the processor and no more, though nobody ends it",
+        f"{_FOLDER}/bounded_child.py",
+        "    limit(cpu_s, memory_bytes)\n",
         "",
-        (f"{_TESTS}::test_a_schema_is_enforced_on_people_and_never_on_sandboxes",),
+        (f"{_BOUNDS}::test_references_that_double_are_ended",),
+    ),
+    Mutation(
+        "config-schema-processes",
+        "So many processes are at work at once and no more",
+        f"{_FOLDER}/bounded.py",
+        "        self._turns = asyncio.Semaphore(processes_max)\n",
+        "        self._turns = asyncio.Semaphore(99)\n",
+        (f"{_BOUNDS}::test_so_many_processes_at_once_and_no_more",),
+    ),
+    Mutation(
+        "config-commit-known",
+        "A change that was committed, though the answer was lost, is not taken for another's",
+        f"{_FOLDER}/commits.py",
+        "                return before.result\n",
+        "                pass\n",
+        (f"{_COMMITS}::test_a_change_tells_what_it_did",),
+    ),
+    Mutation(
+        "config-commit-doubt",
+        "A change whose COMMIT is under way is not made again before that has ended",
+        f"{_FOLDER}/commits.py",
+        "                raise ChangeInDoubtError\n",
+        "                pass\n",
+        (f"{_COMMITS}::test_an_attempt_that_has_not_ended_is_waited_for",),
+    ),
+    Mutation(
+        "config-commit-evidence",
+        "A change that was rolled back is not taken for made",
+        f"{_FOLDER}/commits.py",
+        '            if await session.fetch_value(_STATEMENTS["is_entered"], before.entry_id, before.entry_time):\n',
+        "            if True:\n",
+        (f"{_COMMITS}::test_what_others_have_made_is_not_taken_for_one_s_own",),
     ),
     Mutation(
         "config-schema-fetch",
         "A schema's reference to another document is never fetched",
         f"{_FOLDER}/content_schema.py",
-        "    return Draft202012Validator(orjson.loads(schema), registry=Registry())\n",
-        "    return Draft202012Validator(orjson.loads(schema))\n",
+        "_saying_where(orjson.loads(schema)), registry=Registry())\n",
+        "_saying_where(orjson.loads(schema)))\n",
         (f"{_TESTS}::test_a_remote_reference_is_not_fetched_even_where_it_was_stored",),
     ),
     Mutation(

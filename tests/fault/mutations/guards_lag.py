@@ -19,6 +19,14 @@ LAG_MUTATIONS = (
         (f"{_SAMPLING_TESTS}::test_a_worker_goes_on_where_sampling_fails",),
     ),
     Mutation(
+        "lag-sampling-ends",
+        "Sampling ends with its worker also where the Kafka client swallows that it was cancelled",
+        f"{_LAG}/sampling.py",
+        "while not self._is_over:",
+        "while True:",
+        (f"{_SAMPLING_TESTS}::test_a_cancellation_that_is_swallowed_does_not_keep_the_worker",),
+    ),
+    Mutation(
         "lag-samples-leave-the-database-alone",
         "Nor is a database asked to take one while the breaker is open",
         f"{_LAG}/sampling.py",

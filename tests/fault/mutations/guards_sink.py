@@ -99,8 +99,8 @@ SINK_MUTATIONS = (
         "workers-end-together",
         "Worker processes do not outlive the one that started them",
         "cli/arc_eval_db/cli/consume.py",
-        "        _at_end_of_input(worker.stop)\n",
-        "        pass\n",
+        "    _at_end_of_input(worker.stop)\n    saying",
+        "    saying",
         (f"{_PROCESS_TESTS}::test_workers_end_with_the_process_that_started_them",),
     ),
 )

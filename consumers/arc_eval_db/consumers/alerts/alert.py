@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -47,7 +48,8 @@ class Alert:
             "rule": self.rule,
             "severity": self.severity.value,
             "labels": dict(self.labels),
-            "value": self.value,
+            # JSON has no word for infinity.
+            "value": self.value if math.isfinite(self.value) else str(self.value),
             "summary": self.summary,
             "next_step": self.next_step,
             "opened_at": self.opened_at,

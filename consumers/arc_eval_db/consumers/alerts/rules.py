@@ -21,6 +21,15 @@ def alert_rules(settings: AlertSettings) -> tuple[Rule, ...]:
     return (*_lag_rules(settings), *_log_rules(settings), *_watch_rules(settings), *_worker_rules(settings))
 
 
+def _flag(
+    name: str, severity: Severity, measure: Measure, summary: str, next_step: str, *, for_s: float = 0, keep_s: float
+) -> Rule:
+    """A rule about what is or is not."""
+    return Rule(
+        name, severity, measure, "above", _HALF, _HALF, Unit.FLAG, summary, next_step, for_s=for_s, keep_s=keep_s
+    )
+
+
 def _is_in(state: str) -> Measure:
     return Measure("arc_eval_pipeline_state", by=_TOPIC, where=(("state", state),))
 
@@ -40,40 +49,28 @@ def _lag_rules(settings: AlertSettings) -> tuple[Rule, ...]:
             for_s=settings.lag_for_s,
             keep_s=settings.keep_s,
         ),
-        Rule(
+        _flag(
             "ArcEvalStopped",
             Severity.CRITICAL,
             _is_in("stopped"),
-            "above",
-            _HALF,
-            _HALF,
-            Unit.FLAG,
             "no worker of {group} reads {topic}, and there is something to read",
             "arc-eval-db consume",
             for_s=settings.state_for_s,
             keep_s=settings.keep_s,
         ),
-        Rule(
+        _flag(
             "ArcEvalStalled",
             Severity.CRITICAL,
             _is_in("stalled"),
-            "above",
-            _HALF,
-            _HALF,
-            Unit.FLAG,
             "{group} does not move on {topic}, though there is something to read",
             "arc-eval-db lag says why; of a topic that was made anew: arc-eval-db topics accept",
             for_s=settings.state_for_s,
             keep_s=settings.keep_s,
         ),
-        Rule(
+        _flag(
             "ArcEvalPaused",
             Severity.WARNING,
             _is_in("paused"),
-            "above",
-            _HALF,
-            _HALF,
-            Unit.FLAG,
             "workers of {group} have not got through to the database for a while; {topic} waits",
             "arc-eval-db doctor --database, from where the workers run; they go on by themselves",
             for_s=settings.paused_for_s,
@@ -98,14 +95,10 @@ def _log_rules(settings: AlertSettings) -> tuple[Rule, ...]:
             for_s=settings.state_for_s,
             keep_s=settings.keep_s,
         ),
-        Rule(
+        _flag(
             "ArcEvalLosingData",
             Severity.CRITICAL,
             _is_in("losing_data"),
-            "above",
-            _HALF,
-            _HALF,
-            Unit.FLAG,
             "retention deletes events of {topic} that {group} has not read, or is about to",
             longer,
             keep_s=settings.keep_s,
@@ -122,14 +115,10 @@ def _log_rules(settings: AlertSettings) -> tuple[Rule, ...]:
             "SELECT * FROM log_gaps ORDER BY noticed_at DESC, once a worker is past them; lengthen the retention",
             keep_s=settings.keep_s,
         ),
-        Rule(
+        _flag(
             "ArcEvalPartitionHalted",
             Severity.CRITICAL,
             Measure("arc_eval_consumer_halted_partitions", by=("topic", "partition")),
-            "above",
-            _HALF,
-            _HALF,
-            Unit.FLAG,
             "partition {partition} of {topic} is halted: its topic was made anew",
             "look at the topic, then run: arc-eval-db topics accept",
             keep_s=settings.keep_s,
@@ -178,6 +167,18 @@ def _watch_rules(settings: AlertSettings) -> tuple[Rule, ...]:
         ),
         *_canary_rules(settings),
         Rule(
+            "ArcEvalAlertsUnevaluated",
+            Severity.WARNING,
+            Measure("arc_eval_alerts_evaluated_timestamp_seconds", Form.AGE, take="min", by_target=True),
+            "above",
+            max(settings.blind_s, 4 * settings.interval_s),
+            max(settings.blind_s, 4 * settings.interval_s),
+            Unit.SECONDS,
+            "a process has evaluated no rule for {value}: it tells nobody anything",
+            "look at its log (alerts_evaluation_failed); restart it",
+            keep_s=settings.keep_s,
+        ),
+        Rule(
             "ArcEvalMessagesUndelivered",
             Severity.WARNING,
             Measure("arc_eval_alerts_waiting", by=("receiver",), by_target=True),
@@ -209,14 +210,10 @@ def _health_rules(settings: AlertSettings) -> tuple[Rule, ...]:
             for_s=settings.state_for_s,
             keep_s=settings.keep_s,
         ),
-        Rule(
+        _flag(
             "ArcEvalHealthWarning",
             Severity.WARNING,
             status,
-            "above",
-            _HALF,
-            _HALF,
-            Unit.FLAG,
             "the database's health: {check} is not ok",
             "arc-eval-db health says what to do",
             for_s=settings.health_warn_for_s,

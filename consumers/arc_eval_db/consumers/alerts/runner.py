@@ -131,15 +131,18 @@ class AlertRunner:
     async def __aexit__(self, *_: object) -> None:
         for task in self._working:
             task.cancel()
+        if self._working:
+            await asyncio.wait(self._working)
         if self._deliveries:
             await asyncio.gather(*(each.drained(self._settings.drain_s) for each in self._deliveries))
         for task in self._delivering:
             task.cancel()
-        if tasks := {*self._working, *self._delivering}:
-            await asyncio.wait(tasks)
+        if self._delivering:
+            await asyncio.wait(self._delivering)
         if self._file is not None:
             await self._save()
             self._file.close()
+        self._disk.shutdown(wait=False)
 
     async def run(self) -> None:
         """The same as one coroutine that ends when it is cancelled."""
@@ -158,10 +161,12 @@ class AlertRunner:
         for message in messages:
             self._say(message)
         self._show(now)
-        if messages:
-            await self._save(unsent=messages)
-        for delivery in self._deliveries:
-            delivery.put(messages)
+        try:
+            if messages:
+                await self._save(unsent=messages)
+        finally:  # cancelled or not, the evaluator has taken note of them
+            for delivery in self._deliveries:
+                delivery.put(messages)
         return messages
 
     async def _evaluate_always(self) -> None:
@@ -218,6 +223,9 @@ class AlertRunner:
         self._recent.extend(state.recent)
         for delivery in self._deliveries:
             delivery.put(state.waiting.get(delivery.receiver.name, ()))
+        nobody = set(state.waiting) - {delivery.receiver.name for delivery in self._deliveries}
+        for name in (name for name in sorted(nobody) if state.waiting[name]):
+            log.warning("alert_messages_without_receiver", receiver=name, messages=len(state.waiting[name]))
         log.info("alert_state_restored", open=len(self._evaluator.open))
 
     async def _save_always(self) -> None:

@@ -16,6 +16,10 @@ from arc_eval_db.consumers.alerts.receivers import plain
 from arc_eval_db.consumers.alerts.rule import Severity
 from arc_eval_db.consumers.alerts.standings import Change
 
+# Slack refuses a message with a longer text in a block.
+_BLOCK_MAX = 2_900
+_ESCAPED_MAX = len("&amp;")
+
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
@@ -81,4 +85,7 @@ def slack_document(message: Message) -> dict[str, Any]:
 
 
 def _plain_text(text: str) -> dict[str, Any]:
-    return {"type": "plain_text", "text": text[:2_900].translate(_ESCAPES), "emoji": False}
+    escaped = text.translate(_ESCAPES)
+    if len(escaped) > _BLOCK_MAX:  # cut before it is escaped, as no escape may be cut in two
+        escaped = text[: _BLOCK_MAX // _ESCAPED_MAX].translate(_ESCAPES)
+    return {"type": "plain_text", "text": escaped, "emoji": False}

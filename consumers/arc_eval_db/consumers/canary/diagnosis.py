@@ -79,7 +79,7 @@ class Diagnosis:
         missing = watch.arrival.missing(emission.events)
         lag = await self._lag(list(dict.fromkeys(event.topic for event in missing or emission.events)))
         if (await watch.look()).is_whole(emission.events):
-            reason = f"all rows came, and later than after {self._timeout_s:g} s"
+            reason = f"all rows are there by now, and it took more than {self._timeout_s:g} s"
             return Finding(CanaryResult.NOT_CONSUMED, f"{reason}; {lag.reason}", lag.next_step)
         what = ", ".join(event.type for event in missing) or "the execution's own row"
         reason = f"Kafka has all events, and after {self._timeout_s:g} s there is no row of {what}; {lag.reason}"

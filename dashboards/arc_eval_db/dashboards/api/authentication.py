@@ -7,16 +7,13 @@ from typing import Annotated
 import structlog
 from fastapi import Depends, Request
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from arc_eval_db.dashboards.api import tokens
 from arc_eval_db.dashboards.api.database import ApiDatabase
-from arc_eval_db.dashboards.api.middleware import is_safe
+from arc_eval_db.dashboards.api.middleware import is_open, is_safe
 from arc_eval_db.dashboards.api.problems import Kind, ProblemError
 from arc_eval_db.dashboards.api.settings import ApiSettings
-
-OPEN_PATHS = frozenset({"/healthz"})
-"""For probes, which have no token; it says whether the database answers, and nothing else."""
 
 _REALM = 'Bearer realm="arc-eval-db"'
 _ANYBODY = tokens.Actor("the API, without a token", tokens.Scope.ADMIN)
@@ -33,9 +30,33 @@ class Authentication:
         self._app, self._settings, self._database = app, settings, database
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            scope.setdefault("state", {})["actor"] = await self._actor(scope)
-        await self._app(scope, receive, send)
+        if scope["type"] != "http" or is_open(scope):
+            await self._app(scope, receive, send)
+            return
+        actor = await self._actor(scope)
+        scope.setdefault("state", {})["actor"] = actor
+        if is_safe(scope["method"]):
+            await self._app(scope, receive, send)
+        else:
+            await self._change(actor, scope, receive, send)
+
+    async def _change(self, actor: tokens.Actor, scope: Scope, receive: Receive, send: Send) -> None:
+        """Say who changes what, and how it ends: what is not taken, and what took too long, too."""
+
+        def tell(status: int) -> None:
+            by = "anonymous" if actor is _ANYBODY else actor.by
+            log.info("api_change_answered", by=by, method=scope["method"], path=scope["path"], status=status)
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                tell(message["status"])
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:
+            tell(error.status_code if isinstance(error, ProblemError) else 500)
+            raise
 
     async def _actor(self, scope: Scope) -> tokens.Actor:
         headers = Headers(scope=scope)

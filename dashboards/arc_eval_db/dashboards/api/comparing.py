@@ -7,15 +7,14 @@ import importlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from arc_eval_db.client import ArcEvalDBClient
 
 
 async def report(
     client: ArcEvalDBClient,
-    a: UUID,
-    b: UUID,
+    a: str,
+    b: str,
     options: Mapping[str, Any],
     *,
     since: datetime | None,
@@ -25,6 +24,7 @@ async def report(
     """B against A as JSON.
 
     Args:
+        a: a version, as everywhere; the report has it under the name that is given.
         options: of `ComparisonOptions`.
     """
     # scipy takes a second to import: in a thread, so that the other requests get their turn.

@@ -22,6 +22,8 @@ from arc_eval_db.configurations import (
     RevisionConflictError,
     VersionNotFoundError,
 )
+from arc_eval_db.configurations.bounded import BoundedWorkFailedError, TooManyAtWorkError
+from arc_eval_db.configurations.errors import SchemaChangedError
 from arc_eval_db.configurations.paths import json_path
 from arc_eval_db.dashboards.api.openapi import Allowed
 from arc_eval_db.dashboards.api.problems import FieldProblem, Kind, ProblemError
@@ -30,6 +32,11 @@ from arc_eval_db.errors import ArcEvalError, FatalError, PoisonError, RetryableE
 
 RETRY_AFTER_S = 5
 """A database that was away for all attempts of a request."""
+ERRORS_MAX = 20
+"""So many of the values that cannot be taken are in `errors`."""
+_ERRORS_SAID_MAX = 5
+RETRY_AFTER_BUSY_S = 10
+"""Work that takes long is at its limit."""
 RETRY_AFTER_REPAIR_S = 60
 """A person has to mend something first."""
 
@@ -67,6 +74,12 @@ def _server_problem(error: Exception) -> ProblemError:
     is_ours = isinstance(error, ArcEvalError)
     # Our messages quote no value; of others only the class is known to hold none.
     log.error("api_request_failed", cause=type(error).__name__, error=str(error) if is_ours else None)
+    if isinstance(error, TooManyAtWorkError):
+        return unavailable("others are at work that takes long; try again", RETRY_AFTER_BUSY_S)
+    if isinstance(error, SchemaChangedError):
+        return unavailable(str(error), RETRY_AFTER_BUSY_S)
+    if isinstance(error, BoundedWorkFailedError):
+        return ProblemError(Kind.INTERNAL, "a process that does what takes long has failed; the server's log says how")
     if isinstance(error, RetryableError):
         return unavailable("the database does not answer; try again", RETRY_AFTER_S)
     if isinstance(error, DatabaseError | FatalError):
@@ -93,8 +106,11 @@ def _http_problem(error: HTTPException) -> ProblemError:
 
 def _validation_problem(errors: Iterable[Any]) -> ProblemError:
     # Of pydantic's error neither the input nor its context: both hold values.
-    found = [FieldProblem(path=_place(error["loc"]), message=error["msg"]) for error in errors]
-    detail = "; ".join(f"{one.path}: {one.message}" for one in found[:5])
+    given = list(errors)
+    found = [FieldProblem(path=_place(error["loc"]), message=error["msg"]) for error in given[:ERRORS_MAX]]
+    detail = "; ".join(f"{one.path}: {one.message}" for one in found[:_ERRORS_SAID_MAX])
+    if len(given) > _ERRORS_SAID_MAX:
+        detail += f"; and {len(given) - _ERRORS_SAID_MAX:,} more"
     return ProblemError(Kind.INVALID, detail, errors=found)
 
 

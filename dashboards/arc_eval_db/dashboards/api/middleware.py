@@ -27,6 +27,15 @@ def is_safe(method: str) -> bool:
     return method in _SAFE
 
 
+OPEN_PATHS = frozenset({"/healthz"})
+"""For probes, which have no token; it says whether the database answers, and nothing else."""
+
+
+def is_open(scope: Scope) -> bool:
+    """Whether a request is a probe's: it takes no slot, and of a body nothing is read."""
+    return scope["path"] in OPEN_PATHS
+
+
 class Failures:
     """Whatever happens, the answer is a problem; every answer says what browsers and caches may make of it."""
 
@@ -63,7 +72,8 @@ class Concurrency:
         self._app, self._max, self._running = app, settings.requests_max, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        # A probe neither waits for the others, nor keeps them out: anybody may send it.
+        if scope["type"] != "http" or is_open(scope):
             await self._app(scope, receive, send)
             return
         if self._running >= self._max:
@@ -102,6 +112,9 @@ class Bodies:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if is_open(scope):
+            await self._in_its_time(scope, _replayed(b"", receive), send)
+            return
         length = Headers(scope=scope).get("content-length", "0")
         if length.isdecimal() and int(length[:20]) > self._settings.body_bytes_max:
             raise self._too_large()
@@ -114,8 +127,11 @@ class Bodies:
             _require_json(Headers(scope=scope))
             # A megabyte takes half a second: the other requests get their turn.
             await asyncio.to_thread(check_body, body)
+        await self._in_its_time(scope, _replayed(body, receive), send)
+
+    async def _in_its_time(self, scope: Scope, receive: Receive, send: Send) -> None:
         await _in_time(
-            self._app(scope, _replayed(body, receive), send),
+            self._app(scope, receive, send),
             self._settings.request_timeout_s,
             Kind.TIMEOUT,
             "ask for less, or try again when the database is less busy",

@@ -15,6 +15,8 @@ from arc_eval_db.schemas.limits import NAME_CHARACTERS_MAX
 
 NAME_PATTERN = r"^[^\x00-\x1f\x7f]+$"
 LABEL_PATTERN = r"^[A-Za-z][A-Za-z0-9._/-]{0,62}$"
+SELECTOR_PATTERN = r"^(?:[0-9]{1,9}|[A-Za-z][A-Za-z0-9._/-]{0,62})$"
+"""Without an `@`: it would belong to the name before it."""
 _TIME_MIN, _TIME_MAX = datetime(1970, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 
 
@@ -37,6 +39,7 @@ def _is_rfc3339(value: Any) -> Any:
 
 NameText = Annotated[str, StringConstraints(min_length=1, max_length=NAME_CHARACTERS_MAX, pattern=NAME_PATTERN)]
 LabelText = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
+SelectorText = Annotated[str, StringConstraints(pattern=SELECTOR_PATTERN)]
 ReferenceText = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=NAME_PATTERN)]
 
 NamePath = Annotated[
@@ -50,7 +53,7 @@ LabelPath = Annotated[
     Path(description="A label; a slash in it is sent as %2F.", examples=["production"]),
 ]
 SelectorPath = Annotated[
-    ReferenceText, BeforeValidator(_unescaped), Path(description="A number, a label, or `latest`.", examples=["3"])
+    SelectorText, BeforeValidator(_unescaped), Path(description="A number, a label, or `latest`.", examples=["3"])
 ]
 ReferencePath = Annotated[
     ReferenceText,

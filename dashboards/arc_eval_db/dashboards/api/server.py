@@ -9,12 +9,15 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 
+import structlog
 import uvicorn
 
 from arc_eval_db.dashboards.api.app import create_app
 from arc_eval_db.dashboards.api.database import ApiDatabase
 from arc_eval_db.dashboards.api.settings import ApiSettings
 from arc_eval_db.errors import SettingsError
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("arc_eval_db.dashboards.api")
 
 _DRAIN_TIMEOUT_S = 10
 _BACKLOG = 128
@@ -41,11 +44,17 @@ class QuietServer(uvicorn.Server):
         self.should_exit = True
 
 
-async def serve(settings: ApiSettings, database: ApiDatabase, *, on_listening: Callable[[str], None]) -> None:
+OPEN_TO_ANYBODY = (
+    "there is no token: whoever reaches this address may change everything, also through a proxy on this machine that "
+    "adds no header of its own; make one: arc-eval-db api token create --scope admin --name NAME"
+)
+
+
+async def serve(settings: ApiSettings, database: ApiDatabase, *, on_listening: Callable[[str, bool], None]) -> None:
     """Serve until SIGINT or SIGTERM; requests at work have ten seconds to end.
 
     Args:
-        on_listening: is told the address.
+        on_listening: is told the address, and whether anybody may use it.
 
     Raises:
         SettingsError: the address cannot be listened on, or others could reach it and there is no token.
@@ -57,6 +66,7 @@ async def serve(settings: ApiSettings, database: ApiDatabase, *, on_listening: C
                 f"{reach(settings)} and there is no token that would keep them out; "
                 "make one first: arc-eval-db api token create --scope admin --name NAME"
             )
+        is_open = not settings.tokens_required and await database.is_open_to_anybody()
         with listening(settings) as listener:
             config = uvicorn.Config(
                 create_app(settings, database),
@@ -68,7 +78,9 @@ async def serve(settings: ApiSettings, database: ApiDatabase, *, on_listening: C
                 access_log=False,
                 timeout_graceful_shutdown=_DRAIN_TIMEOUT_S,
             )
-            on_listening(url_of(listener))
+            on_listening(url_of(listener), is_open)
+            if is_open:
+                log.warning("api_open_to_anybody", advice=OPEN_TO_ANYBODY)
             await QuietServer(config).serve(sockets=[listener])
 
 

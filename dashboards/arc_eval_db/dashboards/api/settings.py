@@ -31,7 +31,7 @@ class ApiSettings:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it."""
-        if self.host == "localhost":
+        if self.host.lower() == "localhost":
             return True
         try:
             return ipaddress.ip_address(self.host).is_loopback
@@ -43,10 +43,15 @@ class ApiSettings:
         """Whether every request needs a token, also where the database has none: somebody else may reach it."""
         return not self.is_loopback or bool(self.allowed_hosts)
 
+    @property
+    def _own_name(self) -> str:
+        host = self.host.lower()
+        return f"[{host}]" if ":" in host else host
+
     def allows_host(self, host: str) -> bool:
         """Whether a request may be for this name: DNS rebinding brings others to loopback."""
         name = _without_port(host.lower())
-        if name in LOOPBACK_NAMES or name in self.allowed_hosts:
+        if name in LOOPBACK_NAMES or name in self.allowed_hosts or name == self._own_name:
             return True
         # Elsewhere a page that rebinds has no token, and a name that is not told cannot be known.
         return not self.is_loopback and not self.allowed_hosts

@@ -22,6 +22,11 @@ ANYBODY = Actor("the dashboard, without a token", Scope.ADMIN)
 ANY_READER = Actor("the dashboard, without a token", Scope.READ)
 """Where the database's login may not look at tokens: whoever is on this machine may read, and nobody may change."""
 
+OPEN_TO_ANYBODY = (
+    "there is no token: whoever reaches this address may look and change, also through a proxy on this machine that "
+    "adds no header of its own; make one: arc-eval-db api token create --scope admin --name NAME"
+)
+
 # While the database is away nobody's token can be looked up, and the pages are needed most.
 _GRACE_S = 900.0
 _KNOWN_MAX = 1000
@@ -57,6 +62,7 @@ class Access:
         self._check_s = check_s
         self._now_s = now_s
         self._known: dict[str | None, _Known] = {}
+        self._has_warned = False
 
     async def who(self, login: Login | None, *, is_forwarded: bool = False, fresh: bool = False) -> Actor:
         """Who this is.
@@ -124,11 +130,17 @@ class Access:
         self._known[token_id] = _Known(actor, self._now_s())
         return actor
 
+    def _anybody(self) -> Actor:
+        if not self._has_warned:
+            self._has_warned = True
+            log.warning("dashboard_open_to_anybody", advice=OPEN_TO_ANYBODY)
+        return ANYBODY
+
     async def _look_up(self, token_id: str | None) -> Actor | None:
         async def look(session: Session) -> Actor | None:
             if token_id is not None:
                 return await tokens.actor_of(session, token_id)
-            return None if (await tokens.authenticate(session, None)).any_token else ANYBODY
+            return None if (await tokens.authenticate(session, None)).any_token else self._anybody()
 
         try:
             return await self._database.read(look)

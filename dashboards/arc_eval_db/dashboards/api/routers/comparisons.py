@@ -46,6 +46,7 @@ async def compare_versions(
         "power": power,
         "scenarios_min": scenarios_min,
     }
+    # By name and number: a label may be elsewhere by now, and of a version with two names the id means the first.
     return await comparing.report(
-        database.client, first.id, second.id, options, since=since, until=until, runs_max=runs_max
+        database.client, first.reference, second.reference, options, since=since, until=until, runs_max=runs_max
     )
