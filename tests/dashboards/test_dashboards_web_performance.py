@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from statsmodels.stats.proportion import proportion_confint
 
+from arc_eval_db.consumers.canary import CANARY_NAME
 from arc_eval_db.dashboards.web.data.errors import read_errors, read_patterns
 from arc_eval_db.dashboards.web.data.figures import Figures, wilson_interval
 from arc_eval_db.dashboards.web.data.names import read_choices
@@ -22,7 +23,6 @@ from arc_eval_db.dashboards.web.data.performance import (
 )
 from arc_eval_db.dashboards.web.data.searching import Search, search
 from arc_eval_db.dashboards.web.data.selections import (
-    CANARY_NAME,
     Filters,
     NothingMeantError,
     Selection,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from arc_eval_db.consumers.canary import CANARY_NAME
 from arc_eval_db.dashboards.web.data.windows import Window
 from arc_eval_db.database import Session
 from arc_eval_db.errors import ArcEvalError
@@ -27,8 +28,6 @@ RANGES: Mapping[str, timedelta] = {
 }
 DEFAULT_RANGE = "24h"
 
-CANARY_NAME = "arc-eval-canary"
-"""The configuration, and the scenario, of synthetic executions: they prove the path and are nobody's result."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
