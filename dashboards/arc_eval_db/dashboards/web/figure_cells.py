@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from arc_eval_db.dashboards.web.elements import Tag, tag
-from arc_eval_db.dashboards.web.elements.data_table import Cell
-
 from arc_eval_db.dashboards.web.data.figures import Figures, RateInterval
 from arc_eval_db.dashboards.web.data.windows import Window
+from arc_eval_db.dashboards.web.elements import Tag, tag
+from arc_eval_db.dashboards.web.elements.data_table import Cell
 
 CUT_AT = 300
 """Characters of a text in a table."""
@@ -66,13 +65,15 @@ def figure_list(names: Iterable[tuple[str, str]]) -> dict[str, Tag]:
     Args:
         names: name and label of each.
     """
-    found = {}
     with tag("dl", classes="figures"):
-        for name, label in names:
-            with tag("div"):
-                tag("dt", label)
-                found[name] = tag("dd", "-", data_figure=name)
-    return found
+        return {name: figure_item(name, label) for name, label in names}
+
+
+def figure_item(name: str, label: str) -> Tag:
+    """One of them, inside of a list."""
+    with tag("div"):
+        tag("dt", label)
+        return tag("dd", "-", data_figure=name)
 
 
 def count_text(value: int | None) -> str:

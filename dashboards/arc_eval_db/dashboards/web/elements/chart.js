@@ -142,6 +142,12 @@ const axis = (colours, format) => ({
   splitLine: { lineStyle: { color: colours.line, opacity: 0.6 } },
 });
 
+// A value between two gaps has no line to be seen by: it gets a dot.
+function dots(points) {
+  const known = (index) => points[index]?.[1] !== null && points[index]?.[1] !== undefined;
+  return (_, { dataIndex }) => (known(dataIndex) && !known(dataIndex - 1) && !known(dataIndex + 1) ? 6 : 0);
+}
+
 function timeOptions(figures, colours) {
   const options = common(figures, colours);
   options.tooltip.trigger = "axis";
@@ -155,7 +161,7 @@ function timeOptions(figures, colours) {
   options.yAxis = { type: "value", min: 0, minInterval: figures.unit === "count" ? 1 : 0, ...axis(colours, arc.formats[figures.unit]),
                     axisLine: { show: false } };
   options.series = figures.series.map((one, index) => ({
-    name: one.name, type: "line", data: one.points, showSymbol: one.points.length < 3, symbolSize: 5, connectNulls: false,
+    name: one.name, type: "line", data: one.points, showSymbol: true, showAllSymbol: true, symbolSize: dots(one.points), connectNulls: false,
     stack: figures.stacked ? "all" : undefined,
     lineStyle: { width: 1.75, type: one.dashed ? "dashed" : "solid" },
     areaStyle: figures.filled || figures.stacked ? { opacity: 0.12 } : undefined,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
@@ -11,6 +11,7 @@ from uuid import UUID
 
 import orjson
 
+from arc_eval_db.dashboards.web.completeness import completeness
 from arc_eval_db.dashboards.web.data.executions import (
     EVENTS_MAX,
     After,
@@ -21,15 +22,13 @@ from arc_eval_db.dashboards.web.data.executions import (
 from arc_eval_db.dashboards.web.data.searching import State
 from arc_eval_db.dashboards.web.data.selections import Filters
 from arc_eval_db.dashboards.web.data.spans import prepare
-from arc_eval_db.dashboards.web.data.timelines import Kind, Span, TimelineEvent
+from arc_eval_db.dashboards.web.data.timelines import Kind, TimelineEvent
 from arc_eval_db.dashboards.web.elements import (
     Chart,
     Column,
     DataTable,
-    Figures,
     Moment,
     Row,
-    Series,
     Tag,
     at,
     badge,
@@ -42,7 +41,7 @@ from arc_eval_db.dashboards.web.figure_cells import (
     count_text,
     cut,
     duration_text,
-    figure_list,
+    figure_item,
     number_text,
     usd_text,
 )
@@ -50,6 +49,7 @@ from arc_eval_db.dashboards.web.filtering import address
 from arc_eval_db.dashboards.web.frame import page
 from arc_eval_db.dashboards.web.pages.executions import TONES, state_words
 from arc_eval_db.dashboards.web.status import Badge
+from arc_eval_db.dashboards.web.timeline_chart import timeline_figures
 from arc_eval_db.dashboards.web.view import View
 from arc_eval_db.database import Session
 
@@ -57,10 +57,14 @@ _UNKNOWN = (
     "The database does not know this execution. Its events may be on their way (see Pipeline), or dead letters; this "
     "page shows it as soon as one is there."
 )
-_GAPS_SHOWN = 20
-_LANES_MAX = 24
-_OTHERS = "other tools"
-_LANE_PX = 24
+
+_FIGURES = (
+    ("score", "Score"),
+    ("duration", "Duration"),
+    ("cost", "Cost"),
+    ("tokens", "Tokens in / out"),
+    ("events", "Events on this page"),
+)
 
 _TONES: dict[Kind, Tone] = {
     Kind.STARTED: "info",
@@ -107,7 +111,7 @@ async def execution(view: View) -> None:
     source = view.dashboard.source("execution", execution_id, after, load=load)
     with tag("div", classes="grid"):
         view.panel("What it is", source, _head)
-        view.panel("Are all events here", source, _completeness)
+        view.panel("Are all events here", source, lambda: _known(completeness()))
         view.panel("Timeline", source, _timeline)
         if chosen is not None:
             view.panel("Event", source, lambda: _event(chosen, view.address(event=None)))
@@ -141,19 +145,12 @@ def _after(text: str) -> After | None:
 def _head() -> Callable[[_Look], None]:
     unknown = tag("p", _UNKNOWN, "notice notice-warn", role="status")
     with tag("div") as known:
-        with tag("dl", classes="figures"), tag("div"):
-            tag("dt", "State")
-            with tag("dd"):
-                state = Badge(data_figure="state")
-        shown = figure_list(
-            (
-                ("score", "Score"),
-                ("duration", "Duration"),
-                ("cost", "Cost"),
-                ("tokens", "Tokens in / out"),
-                ("events", "Events on this page"),
-            )
-        )
+        with tag("dl", classes="figures"):
+            with tag("div"):
+                tag("dt", "State")
+                with tag("dd"):
+                    state = Badge(data_figure="state")
+            shown = {name: figure_item(name, label) for name, label in _FIGURES}
         error = tag("p", classes="notice notice-critical", data_figure="error")
         facts = _facts()
 
@@ -234,62 +231,14 @@ def _duration_ms(story: ExecutionStory) -> float | None:
     return (head.ended_at - head.started_at).total_seconds() * 1000
 
 
-def _completeness() -> Callable[[_Look], None]:
-    verdict = tag("p", classes="notice", role="status", data_figure="gaps")
-    shown = figure_list(
-        (
-            ("emitted", "Emitted"),
-            ("stored", "Stored"),
-            ("dead_lettered", "Dead letters"),
-            ("dropped", "Dropped by the sandbox"),
-            ("outstanding", "Outstanding"),
-        )
-    )
-    note = tag("p", classes="hint")
+def _known(fill: Callable[[ExecutionStory], None]) -> Callable[[_Look], None]:
+    """Fill only where there is something to tell of."""
 
-    def fill(look: _Look) -> None:
-        if look.story is None:
-            return
-        text, tone = gaps_in_words(look.story)
-        verdict.text = text
-        verdict.classes(replace=f"notice notice-{tone}")
-        accounting = look.story.accounting
-        for name, element in shown.items():
-            element.text = "-" if accounting is None else f"{getattr(accounting, name):,}"
-        note.text = (
-            "What became of each event is known for three days, of executions that ended and number their events."
-            if accounting is None
-            else ""
-        )
+    def fill_known(look: _Look) -> None:
+        if look.story is not None:
+            fill(look.story)
 
-    return fill
-
-
-def gaps_in_words(story: ExecutionStory) -> tuple[str, Tone]:
-    """What is missing, with the next step, and how bad that is."""
-    gaps = story.gaps
-    if not any(event.sequence for event in story.events):
-        return "Its events are not numbered, or none is here any more: what is missing cannot be told.", "info"
-    if not gaps.missing:
-        if not story.gaps_are_whole:
-            return "None is missing among the first 100,000 numbers; of the rest nothing is said.", "info"
-        if story.outcome is None:
-            return "None is missing so far.", "ok"
-        return "None is missing: every number from the first to the last is here.", "ok"
-    some = ", ".join(map(str, gaps.gaps[:_GAPS_SHOWN]))
-    more = " and more" if len(gaps.gaps) > _GAPS_SHOWN else ""
-    dropped = _dropped(story.outcome)
-    said = f" The sandbox said that it dropped {dropped}." if dropped else ""
-    step = " Look for the rest among the dead letters, in the sandbox's spool, or in the lag of the pipeline."
-    are = "is" if gaps.missing == 1 else "are"
-    return f"{gaps.missing:,} {are} missing, by their numbers: {some}{more}.{said}{step}", "warn"
-
-
-def _dropped(outcome: TimelineEvent | None) -> str:
-    if outcome is None or outcome.dropped is None:
-        return ""
-    counts = orjson.loads(outcome.dropped)
-    return ", ".join(f"{count} ({reason})" for reason, count in counts.items() if count)
+    return fill_known
 
 
 def _timeline() -> Callable[[_Look], None]:
@@ -302,56 +251,6 @@ def _timeline() -> Callable[[_Look], None]:
             chart.show(timeline_figures(look.story))
 
     return fill
-
-
-def timeline_figures(story: ExecutionStory) -> Figures:
-    """Bars by what lasted, one lane for each tool and kind; a moment is a bar as thin as can be seen."""
-    span = Span.of(story.events, story.head.started_at)
-    lanes = _lanes(story.events)
-    points: dict[str, list[tuple[str, float, float, str]]] = {}
-    for event in story.events if span is not None else ():
-        assert span is not None
-        begin = (event.began_at - span.begin).total_seconds() * 1000
-        end = (event.time - span.begin).total_seconds() * 1000
-        lane = _lane(event)
-        label = f"#{event.sequence} {cut(event.name or event.message or '')}"
-        points.setdefault(_series_name(event), []).append((lane if lane in lanes else _OTHERS, begin, end, label))
-    series = [Series(name, points[name], tone=tone) for name, tone in _SERIES if name in points]
-    return Figures("spans", "milliseconds", series)
-
-
-_SERIES: tuple[tuple[str, Tone], ...] = (
-    ("started, progress", "info"),
-    ("tool", "ok"),
-    ("tool that failed", "warn"),
-    ("failure", "critical"),
-    ("outcome", "ok"),
-    ("outcome, not successful", "critical"),
-    ("other", "unknown"),
-)
-
-
-def _series_name(event: TimelineEvent) -> str:
-    if event.kind in (Kind.STARTED, Kind.PROGRESS):
-        return "started, progress"
-    if event.kind is Kind.TOOL:
-        return "tool that failed" if event.is_bad else "tool"
-    if event.kind is Kind.OUTCOME:
-        return "outcome, not successful" if event.is_bad else "outcome"
-    return event.kind.value
-
-
-def _lane(event: TimelineEvent) -> str:
-    if event.kind is Kind.TOOL:
-        return event.name or _OTHERS
-    return "execution" if event.kind is not Kind.FAILURE else "failures"
-
-
-def _lanes(events: Iterable[TimelineEvent]) -> set[str]:
-    found: dict[str, int] = {}
-    for event in events:
-        found[_lane(event)] = found.get(_lane(event), 0) + 1
-    return set(sorted(found, key=lambda lane: (lane != "execution", -found[lane]))[:_LANES_MAX])
 
 
 def _event(event_id: UUID, without: str) -> Callable[[_Look], None]:
