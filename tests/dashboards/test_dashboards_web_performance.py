@@ -262,6 +262,20 @@ async def test_canaries_are_in_nobodys_figures_unless_they_are_asked_for(session
     assert (await read_running(session)).alone == ()
 
 
+async def test_what_has_no_name_yet_is_found_by_its_id(session: Session) -> None:
+    """Its start has not arrived, and with it the names."""
+    await write_contents(session, event(COMPLETED))
+    (row,) = (await read_scenarios(session, around_now())).scenarios
+    assert row.reference == str(ids.scenario_id("refund-flow"))
+    selection = await resolve(session, Filters(scenario=row.reference), now=datetime.now(UTC))
+    assert (await read_performance(session, selection)).total.executions == 1
+    await write_contents(session, event(STARTED))
+    (row,) = (await read_scenarios(session, around_now())).scenarios
+    assert row.reference == "refund-flow"
+    selection = await resolve(session, Filters(scenario=row.reference), now=datetime.now(UTC))
+    assert (await read_performance(session, selection)).total.executions == 1
+
+
 async def test_what_a_configuration_means(session: Session) -> None:
     first, second = {"name": "careful", "beam": 1}, {"name": "careful", "beam": 2}
     versions = [ids.configuration_version_id(content) for content in (first, second)]

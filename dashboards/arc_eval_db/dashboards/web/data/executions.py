@@ -49,6 +49,7 @@ class ExecutionHead:
     version: VersionName
     scenario_id: UUID
     scenario: str
+    simulation_id: UUID | None
     simulation: str | None
     started_at: datetime | None
     ended_at: datetime | None
@@ -149,6 +150,7 @@ def _head(row: Mapping[str, Any]) -> ExecutionHead:
         version=VersionName(row["configuration_version_id"], row["configuration"], row["number"]),
         scenario_id=row["scenario_id"],
         scenario=row["scenario"] or f"scenario {str(row['scenario_id'])[:8]}",
+        simulation_id=simulation_id,
         simulation=row["simulation"] or unnamed,
         **{key: row[key] for key in ("started_at", "ended_at", "attempt", "source", "metadata", "is_running")},
     )

@@ -10,9 +10,10 @@ from uuid import UUID
 
 from arc_eval_db.dashboards.web.data.figures import Figures
 from arc_eval_db.dashboards.web.data.names import VersionName, scenario_names, version_names
-from arc_eval_db.dashboards.web.data.selections import Selection
+from arc_eval_db.dashboards.web.data.selections import Selection, reference_to
 from arc_eval_db.dashboards.web.data.spans import latest_span, rows_span
 from arc_eval_db.database import Session
+from arc_eval_db.schemas.ids import scenario_id
 from arc_eval_db.sql import queries
 
 ROWS_MAX = 500
@@ -55,6 +56,11 @@ class ScenarioRow:
     id: UUID
     scenario: str
     figures: Figures
+
+    @property
+    def reference(self) -> str:
+        """What finds it again, in an address."""
+        return reference_to(self.scenario, self.id, scenario_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -67,6 +67,7 @@ class Filters:
     configuration: str = ""
     """A name (all of its versions), `name@3`, or a version's id."""
     scenario: str = ""
+    """Like a simulation by its name or its id, as whose name has not arrived has none."""
     simulation: str = ""
 
     @classmethod
@@ -120,10 +121,21 @@ async def resolve(session: Session, filters: Filters, *, now: datetime) -> Selec
     return Selection(
         window=filters.window(now),
         versions=versions,
-        scenario_id=ids.scenario_id(filters.scenario) if filters.scenario else None,
-        simulation_id=ids.simulation_id(filters.simulation) if filters.simulation else None,
+        scenario_id=_id_of(filters.scenario, ids.scenario_id),
+        simulation_id=_id_of(filters.simulation, ids.simulation_id),
         excluded=() if asks_for_canaries else await canary_versions(session),
     )
+
+
+def reference_to(name: str | None, identifier: UUID, id_of: Callable[[str], UUID]) -> str:
+    """What finds a scenario or a simulation again, in an address: its name, or its id where it goes by another."""
+    return name if name is not None and id_of(name) == identifier else str(identifier)
+
+
+def _id_of(text: str, id_of: Callable[[str], UUID]) -> UUID | None:
+    if not text:
+        return None
+    return UUID(text) if _UUID.fullmatch(text) else id_of(text)
 
 
 async def canary_versions(session: Session) -> tuple[UUID, ...]:

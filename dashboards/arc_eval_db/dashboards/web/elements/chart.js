@@ -102,7 +102,8 @@ export default {
     async draw(anew = false) {
       const { echarts } = await loaded();
       if (this.isEmpty || !this.$refs.canvas) return;
-      if (!this.chart) this.chart = echarts.init(this.$refs.canvas, null, { renderer: "canvas", useDirtyRect: true });
+      // Without useDirtyRect: with it, dots of some series were never drawn.
+      if (!this.chart) this.chart = echarts.init(this.$refs.canvas, null, { renderer: "canvas" });
       const colours = palette(this.$el);
       const names = this.figures.series.map((one) => one.name).join("\u0000");
       const options = { time: timeOptions, bars: barOptions, spans: spanOptions }[this.figures.kind](this.figures, colours);

@@ -169,7 +169,7 @@ def _scenarios(filters: Filters) -> Callable[[ScenarioPerformance], None]:
             [
                 Row(
                     str(row.id),
-                    _cells(link(row.scenario, address("/cost", filters, scenario=row.scenario)), row.figures, total),
+                    _cells(link(row.scenario, address("/cost", filters, scenario=row.reference)), row.figures, total),
                 )
                 for row in rows
             ]

@@ -20,7 +20,7 @@ from arc_eval_db.dashboards.web.data.executions import (
     read_execution,
 )
 from arc_eval_db.dashboards.web.data.searching import State
-from arc_eval_db.dashboards.web.data.selections import Filters
+from arc_eval_db.dashboards.web.data.selections import Filters, reference_to
 from arc_eval_db.dashboards.web.data.spans import prepare
 from arc_eval_db.dashboards.web.data.timelines import Kind, TimelineEvent
 from arc_eval_db.dashboards.web.elements import (
@@ -52,6 +52,7 @@ from arc_eval_db.dashboards.web.status import Badge
 from arc_eval_db.dashboards.web.timeline_chart import timeline_figures
 from arc_eval_db.dashboards.web.view import View
 from arc_eval_db.database import Session
+from arc_eval_db.schemas.ids import scenario_id, simulation_id
 
 _UNKNOWN = (
     "The database does not know this execution. Its events may be on their way (see Pipeline), or dead letters; this "
@@ -197,11 +198,13 @@ def _facts() -> Callable[[ExecutionHead], None]:
             ended = Moment(None)
 
     def fill(head: ExecutionHead) -> None:
-        anywhere = Filters(range="30d")
+        anywhere, simulation = Filters(range="30d"), ""
+        if head.simulation_id is not None:
+            simulation = reference_to(head.simulation, head.simulation_id, simulation_id)
         for name, value, reference in (
             ("configuration", head.version.text, head.version.reference),
-            ("scenario", head.scenario, head.scenario),
-            ("simulation", head.simulation or "-", head.simulation or ""),
+            ("scenario", head.scenario, reference_to(head.scenario, head.scenario_id, scenario_id)),
+            ("simulation", head.simulation or "-", simulation),
         ):
             shown[name].text = value
             shown[name].props["href"] = address("/executions", anywhere, **{name: reference})

@@ -296,8 +296,8 @@ def _scenario_row(seen: ScenarioPerformance, index: int, filters: Filters) -> Ro
     row = seen.scenarios[index]
     figures, percentiles = row.figures, seen.durations.get(row.id)
     cells: list[Cell | str] = [
-        link(row.scenario, address("/performance", filters, scenario=row.scenario)),
-        figure(figures.executions, href=address("/executions", filters, scenario=row.scenario)),
+        link(row.scenario, address("/performance", filters, scenario=row.reference)),
+        figure(figures.executions, href=address("/executions", filters, scenario=row.reference)),
         rate_cell(figures.success_rate, figures.success_interval),
         figure(figures.score, "number"),
         figure(figures.cost_usd, "usd"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from arc_eval_db.dashboards.web.data.selections import Filters
+from arc_eval_db.dashboards.web.data.selections import Filters, reference_to
 from arc_eval_db.dashboards.web.data.simulations import ALONE_MAX, Running, RunningSimulation, read_running
 from arc_eval_db.dashboards.web.elements import Chart, Column, DataTable, Figures, Row, Series, at, figure, link, tag
 from arc_eval_db.dashboards.web.elements.data_table import Cell
@@ -13,6 +13,7 @@ from arc_eval_db.dashboards.web.figure_cells import count_text, figure_list, rat
 from arc_eval_db.dashboards.web.filtering import address, range_covering
 from arc_eval_db.dashboards.web.frame import page
 from arc_eval_db.dashboards.web.view import View
+from arc_eval_db.schemas.ids import simulation_id
 
 _NOTHING = "Nothing is running. Executions appear here with their first event; those that ended: see Executions."
 _BARS_MAX = 12
@@ -105,7 +106,10 @@ def _table() -> Callable[[Running], None]:
 
 
 def _row(each: RunningSimulation, now: datetime) -> Row:
-    filters = Filters(range=range_covering(each.started_at, now), simulation=each.simulation)
+    filters = Filters(
+        range=range_covering(each.started_at, now),
+        simulation=reference_to(each.simulation, each.simulation_id, simulation_id),
+    )
     cells: list[Cell | str] = [
         link(each.simulation, address("/performance", filters)),
         figure(each.executions),
