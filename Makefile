@@ -7,7 +7,7 @@ MINUTES ?= 10
 FOLDERS := schemas producers sql consumers replay recommendations dashboards local bench cli tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-timescaledb test-faults test-mutations load soak check coverage bench bench-compare bench-views bench-storage bench-recorder bench-comparison bench-yielding pictures format lint types imports schema lock clean
+.PHONY: help install demo test test-timescaledb test-faults test-mutations load soak check coverage bench bench-compare bench-views bench-storage bench-recorder bench-comparison bench-yielding pictures screenshots format lint types imports schema lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -69,6 +69,9 @@ bench-compare: install ## two revisions in one interleaved run ("." is the worki
 
 pictures: install ## draw the pictures of docs/views.md again: make pictures DATABASE_URL=postgresql://...
 	PYTHONPATH=tests $(BIN)/python -m support.pictures "$(DATABASE_URL)"
+
+screenshots: install ## draw the pictures of docs/dashboard.md again, from the demo's data (5 minutes)
+	PYTHONPATH=tests $(BIN)/python -m support.screenshots $(SCREENSHOT_ARGUMENTS)
 
 format: install ## format the code
 	$(BIN)/ruff check --fix $(FOLDERS)

@@ -335,6 +335,7 @@ CREATE INDEX execution_events_time_idx ON execution_events USING brin ("time");
 CREATE INDEX executions_configuration_version_id_idx ON executions USING btree (configuration_version_id, started_at DESC);
 CREATE INDEX executions_scenario_id_idx ON executions USING btree (scenario_id, started_at DESC);
 CREATE INDEX executions_simulation_id_idx ON executions USING btree (simulation_id, started_at DESC);
+CREATE INDEX executions_started_at_idx ON executions USING btree (started_at DESC);
 CREATE INDEX executions_unended_idx ON executions USING btree (started_at) WHERE (ended_at IS NULL);
 CREATE INDEX failure_patterns_embedding_idx ON failure_patterns USING hnsw (embedding vector_cosine_ops);
 CREATE INDEX failure_patterns_kind_idx ON failure_patterns USING btree (kind, last_seen_at DESC);

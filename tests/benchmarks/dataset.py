@@ -41,6 +41,11 @@ FROM runs, generate_series(1, {versions}) AS variant
 ON CONFLICT DO NOTHING;
 INSERT INTO scenarios (id, name) SELECT DISTINCT md5('scenario ' || task)::uuid, task FROM runs
 ON CONFLICT DO NOTHING;
+INSERT INTO failure_patterns (id, kind, signature, example, first_seen_at, last_seen_at)
+SELECT DISTINCT
+    md5(exit_status)::uuid, exit_status, 'ended with ' || exit_status, 'ended with ' || exit_status, now(), now()
+FROM runs WHERE exit_status <> 'submitted'
+ON CONFLICT DO NOTHING;
 """
 
 # A day's executions from $1 to $2, evenly spread; what would end after $5 is running, one in a thousand never ends.

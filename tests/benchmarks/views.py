@@ -2,9 +2,9 @@
 
     PYTHONPATH=tests python -m benchmarks.views --url postgresql://postgres@127.0.0.1:5432/postgres
 
-Asks every question of docs/views.md, in turn, and prints how long each took on the client's side. Needs the recorded
-runs and about 20 GB of disk; to fill the database takes half an hour. `--database NAME` keeps it, or takes up the one
-that is there.
+Asks every question of docs/views.md and of the dashboard's pages, in turn, and prints how long each took on the
+client's side. Needs the recorded runs and about 20 GB of disk; to fill the database takes half an hour. `--database
+NAME` keeps it, or takes up the one that is there; `--ask dashboard` asks only the pages' questions.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import asyncio
 import contextlib
 import statistics
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from arc_eval_db.dashboards.web.data.spans import prepare as prepare_reading
 from arc_eval_db.database import DatabaseSettings, Session
 from arc_eval_db.migrations import Edition, Migrator
+from benchmarks import pages
 from benchmarks.dataset import fill, prepare
 from benchmarks.report import print_rows, where, write_json
 from support.databases import connect, temporary_database
@@ -74,15 +76,39 @@ async def _check(session: Session) -> None:
     assert rows == counted, f"{rows} outcomes, {counted} in performance_daily"
 
 
-async def _measure(session: Session, repeats: int) -> dict[str, list[float]]:
-    seconds: dict[str, list[float]] = {view: [] for view in questions()}
+async def _measure(session: Session, asked: Mapping[str, pages.Ask], repeats: int) -> dict[str, list[float]]:
+    seconds: dict[str, list[float]] = {name: [] for name in asked}
     for _ in range(repeats):
-        for view, (_, statement) in questions().items():
+        for name, ask in asked.items():
             began = time.perf_counter()
-            rows = await session.fetch(statement)
-            seconds[view].append(time.perf_counter() - began)
-            assert rows, f"{view}: no answer"
+            answer = await ask(session)
+            seconds[name].append(time.perf_counter() - began)
+            assert answer, f"{name}: no answer"
     return seconds
+
+
+def _of_views() -> dict[str, pages.Ask]:
+    def ask(statement: str) -> pages.Ask:
+        return lambda session: session.fetch(statement)
+
+    return {view: ask(statement) for view, (_, statement) in questions().items()}
+
+
+def _print(title: str, seconds: Mapping[str, list[float]]) -> None:
+    figures = {
+        name: tuple(
+            1000 * figure
+            for figure in (statistics.mean(times), statistics.median(times), _percentile(times, 95), max(times))
+        )
+        for name, times in seconds.items()
+    }
+    average = tuple(statistics.mean(column) for column in zip(*figures.values(), strict=True))
+    lines = [(name, *line) for name, line in {**figures, "average": average}.items()]
+    print_rows((title, "mean ms", "median ms", "p95 ms", "worst ms"), lines)
+
+
+def _percentile(times: list[float], share: int) -> float:
+    return sorted(times)[max(0, -(-len(times) * share // 100) - 1)]
 
 
 async def _run(options: argparse.Namespace) -> None:
@@ -100,17 +126,18 @@ async def _run(options: argparse.Namespace) -> None:
         await _settle(session, edition)
         await _check(session)
         counts = {table: await session.fetch_value(f"SELECT count(*) FROM {table}") for table in _TABLES}
-        await _measure(session, 1)  # what was never read is read from disk once
-        seconds = await _measure(session, options.repeats)
+        asked = {"view": _of_views(), "dashboard": pages.questions(await pages.find_facts(session))}
+        seconds: dict[str, dict[str, list[float]]] = {}
+        for kind in options.ask or asked:
+            if kind == "dashboard":
+                await prepare_reading(session)
+            await _measure(session, asked[kind], 1)  # what was never read is read from disk once
+            seconds[kind] = await _measure(session, asked[kind], options.repeats)
         report: dict[str, Any] = {**await where(session), "edition": edition.value, "rows": counts, "seconds": seconds}
-    print(f"\n{report['edition']}: " + ", ".join(f"{count:,} {table}" for table, count in counts.items()) + "\n")
-    figures = {
-        view: (1000 * statistics.mean(times), 1000 * statistics.median(times), 1000 * max(times))
-        for view, times in seconds.items()
-    }
-    average = tuple(statistics.mean(column) for column in zip(*figures.values(), strict=True))
-    lines = [(view, *line) for view, line in {**figures, "average": average}.items()]
-    print_rows(("view", "mean ms", "median ms", "worst ms"), lines)
+    print(f"\n{report['edition']}: " + ", ".join(f"{count:,} {table}" for table, count in counts.items()))
+    for kind, times in seconds.items():
+        print()
+        _print(kind, times)
     write_json(options.json, report)
 
 
@@ -122,6 +149,7 @@ def main() -> None:
     parser.add_argument("--executions", type=int, default=10_000_000)
     parser.add_argument("--days", type=int, default=90)
     parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--ask", action="append", choices=("view", "dashboard"), help="only these questions")
     parser.add_argument("--json", type=Path)
     asyncio.run(_run(parser.parse_args()))
 

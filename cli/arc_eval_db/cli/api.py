@@ -33,7 +33,7 @@ _DAYS_MAX = 3650
 
 
 class DashboardsMissingError(FatalError):
-    """api serve needs fastapi and uvicorn; install them with: pip install 'arc-eval-db[dashboards]'"""
+    """This needs fastapi, uvicorn and nicegui; install them with: pip install 'arc-eval-db[dashboards]'"""
 
 
 class _LifetimeType(click.ParamType[timedelta]):

@@ -14,6 +14,7 @@ from arc_eval_db.cli.canary import canary
 from arc_eval_db.cli.compare import compare
 from arc_eval_db.cli.config import config
 from arc_eval_db.cli.consume import consume
+from arc_eval_db.cli.dashboard import dashboard
 from arc_eval_db.cli.dead_letters import dead_letters
 from arc_eval_db.cli.demo import demo
 from arc_eval_db.cli.doctor import doctor
@@ -44,6 +45,7 @@ def cli() -> None:
       eval "$(arc-eval-db local env)"           point this shell at them
       arc-eval-db consume                       write events into the database, until Ctrl-C
       arc-eval-db lag                           see how far behind the consumers are
+      arc-eval-db dashboard                     see all of it in a browser
     """
 
 
@@ -59,6 +61,7 @@ for command in (
     alerts,
     canary,
     dead_letters,
+    dashboard,
     config,
     compare,
     api,

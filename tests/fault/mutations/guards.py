@@ -8,6 +8,7 @@ from fault.mutations.guards_backfill import BACKFILL_MUTATIONS
 from fault.mutations.guards_canary import CANARY_MUTATIONS
 from fault.mutations.guards_configurations import CONFIGURATION_MUTATIONS
 from fault.mutations.guards_consumer import CONSUMER_MUTATIONS
+from fault.mutations.guards_dashboard import DASHBOARD_MUTATIONS
 from fault.mutations.guards_database import DATABASE_MUTATIONS
 from fault.mutations.guards_dead_letters import DEAD_LETTER_MUTATIONS
 from fault.mutations.guards_health import HEALTH_MUTATIONS
@@ -31,5 +32,6 @@ MUTATIONS = (
     *DEAD_LETTER_MUTATIONS,
     *CONFIGURATION_MUTATIONS,
     *API_MUTATIONS,
+    *DASHBOARD_MUTATIONS,
     *PRODUCER_MUTATIONS,
 )

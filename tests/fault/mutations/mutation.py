@@ -46,7 +46,8 @@ class Mutation:
 
     @property
     def module(self) -> str:
-        """The module through which the file is used: for an SQL file, the one that reads those."""
+        """The module that uses the file: of SQL the one that reads it, of JavaScript the one beside it."""
         if self.file.endswith(".sql"):
             return "arc_eval_db.sql"
-        return self.file.partition("/")[2].removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        name = self.file.partition("/")[2].removesuffix(".py").removesuffix(".js")
+        return name.removesuffix("/__init__").replace("/", ".")

@@ -24,7 +24,7 @@ _BACKLOG = 128
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class _Server(uvicorn.Server):
+class QuietServer(uvicorn.Server):
     """Ends at the first signal, and does not raise it again when it is done: to end so is no failure."""
 
     @contextlib.contextmanager
@@ -63,11 +63,11 @@ async def serve(settings: ApiSettings, database: ApiDatabase, *, on_listening: C
     async with database:
         if settings.tokens_required and not await database.has_usable_token():
             raise SettingsError(
-                f"{_reach(settings)} and there is no token that would keep them out; "
+                f"{reach(settings)} and there is no token that would keep them out; "
                 "make one first: arc-eval-db api token create --scope admin --name NAME"
             )
         is_open = not settings.tokens_required and await database.is_open_to_anybody()
-        with _listening(settings) as listener:
+        with listening(settings) as listener:
             config = uvicorn.Config(
                 create_app(settings, database),
                 # What a proxy says of the client is believed by nobody here.
@@ -78,20 +78,31 @@ async def serve(settings: ApiSettings, database: ApiDatabase, *, on_listening: C
                 access_log=False,
                 timeout_graceful_shutdown=_DRAIN_TIMEOUT_S,
             )
-            host, port = listener.getsockname()[:2]
-            on_listening(f"http://{f'[{host}]' if ':' in host else host}:{port}", is_open)
+            on_listening(url_of(listener), is_open)
             if is_open:
                 log.warning("api_open_to_anybody", advice=OPEN_TO_ANYBODY)
-            await _Server(config).serve(sockets=[listener])
+            await QuietServer(config).serve(sockets=[listener])
 
 
-def _reach(settings: ApiSettings) -> str:
+def reach(settings: ApiSettings) -> str:
+    """Why others could come here, in words."""
     if settings.is_loopback:
         return "with --allowed-host others may be let through to it"
     return f"--host {settings.host} can be reached from other machines"
 
 
-def _listening(settings: ApiSettings) -> socket.socket:
+def url_of(listener: socket.socket) -> str:
+    """Where browsers on this machine find it."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def listening(settings: ApiSettings) -> socket.socket:
+    """A socket that is listened on.
+
+    Raises:
+        SettingsError: the address cannot be had.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -134,7 +134,19 @@ async def authenticate(session: Session, text: str | None) -> Authenticated:
         return Authenticated(None, refusal, row["any_token"])
     if row["is_use_to_be_noted"]:
         await _note_use(session, row["id"])
-    return Authenticated(Actor(f"{row['name']} (token {row['id']})", Scope(row["scope"])), None, True)
+    return Authenticated(_actor(row), None, True)
+
+
+async def actor_of(session: Session, token_id: str) -> Actor | None:
+    """Who has shown the token of this id before; None where it is good no more."""
+    (row,) = await session.fetch(_STATEMENTS["authenticate"], token_id)
+    if row["id"] is None or row["is_revoked"] or row["is_expired"]:
+        return None
+    return _actor(row)
+
+
+def _actor(row: Mapping[str, Any]) -> Actor:
+    return Actor(f"{row['name']} (token {row['id']})", Scope(row["scope"]))
 
 
 def _refusal(text: str | None, parsed: tuple[str, str] | None, row: Mapping[str, Any]) -> Refusal | None:

@@ -1,0 +1,1 @@
+DROP INDEX executions_started_at_idx;
