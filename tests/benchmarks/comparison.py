@@ -42,7 +42,7 @@ SELECT
     md5('version ' || CASE
         WHEN number % {every} = 0 THEN 1 + (number / {every}) % 2 ELSE 3 + number % ({versions} - 2)
     END)::uuid AS version_id,
-    md5('scenario ' || (number * 7919) % {scenarios})::uuid AS scenario_id,
+    md5('scenario ' || (number * 7919::bigint) % {scenarios})::uuid AS scenario_id,
     now() - INTERVAL '1 hour' - number * INTERVAL '1 second' AS ended_at,
     random() AS luck
 FROM generate_series(0, {outcomes} - 1) AS number;

@@ -25,7 +25,19 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class QuietServer(uvicorn.Server):
-    """Ends at the first signal, and does not raise it again when it is done: to end so is no failure."""
+    """Ends at the first signal, and does not raise it again when it is done: to end so is no failure.
+
+    Args:
+        on_started: is called when requests are answered and a signal ends it cleanly, not earlier.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_started()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -75,13 +87,17 @@ async def serve(settings: ApiSettings, database: ApiDatabase, *, on_listening: C
                 server_header=False,
                 ws="none",
                 log_config=None,
+                log_level="warning",
                 access_log=False,
                 timeout_graceful_shutdown=_DRAIN_TIMEOUT_S,
             )
-            on_listening(url_of(listener), is_open)
-            if is_open:
-                log.warning("api_open_to_anybody", advice=OPEN_TO_ANYBODY)
-            await QuietServer(config).serve(sockets=[listener])
+
+            def tell() -> None:
+                on_listening(url_of(listener), is_open)
+                if is_open:
+                    log.warning("api_open_to_anybody", advice=OPEN_TO_ANYBODY)
+
+            await QuietServer(config, on_started=tell).serve(sockets=[listener])
 
 
 def reach(settings: ApiSettings) -> str:

@@ -74,8 +74,8 @@ async def serve(
             dashboard = Dashboard(settings, reading, monitor, history, alerts, canary, access, board, topics)
             app = create_dashboard(dashboard, Sessions(settings.session_hours * _HOUR_S), api, registry)
             with listening(address) as listener:
-                on_listening(url_of(listener))
-                await QuietServer(_config(app, settings)).serve(sockets=[listener])
+                server = QuietServer(_config(app, settings), on_started=lambda: on_listening(url_of(listener)))
+                await server.serve(sockets=[listener])
 
 
 @contextlib.asynccontextmanager
