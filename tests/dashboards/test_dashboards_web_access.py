@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import secrets
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -22,7 +24,7 @@ from arc_eval_db.schemas.refusals import RefusalReason
 from arc_eval_db.schemas.topics import TOOL_USED, TopicNames
 from arc_eval_db.settings import KafkaSettings
 from support.browser import Tab, tab
-from support.dashboards import ServedDashboard, serving_dashboard
+from support.dashboards import ServedDashboard, environment, serving_dashboard
 from support.databases import connect, temporary_database
 from support.dead_letters import set_aside_as
 from support.events import event, record
@@ -246,6 +248,31 @@ async def test_a_database_that_is_away_is_said_on_the_pages_which_recover(visito
         await guarded.proxy.heal()
     await visitor.page.wait_for_selector(f"{panel} .notice", state="hidden")
     await visitor.page.wait_for_selector(f"{panel} .stamp time")
+
+
+async def test_more_pages_than_may_be_open_are_told_to_come_back(
+    dashboard_kafka: KafkaSettings, dashboard_database: DatabaseSettings
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "arc_eval_db.cli", "dashboard", "--port", "0", "--group", "few", "--json"),
+        env=environment(dashboard_kafka, dashboard_database) | {"ARC_EVAL_DASHBOARD_PAGES_MAX": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        assert process.stdout is not None
+        said = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
+        assert said["group"] == "few"
+        async with httpx.AsyncClient(base_url=said["url"]) as client:
+            assert (await client.get("/alerts")).status_code == 200
+            refused = await client.get("/alerts")
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "60")
+            assert "ARC_EVAL_DASHBOARD_PAGES_MAX" in refused.text
+            assert (await client.get("/healthz")).status_code == 200
+    finally:
+        process.terminate()
+        await asyncio.wait_for(process.wait(), 30)
+    assert process.returncode == 0
 
 
 async def test_on_loopback_only_names_of_loopback_are_answered(dashboard: ServedDashboard) -> None:

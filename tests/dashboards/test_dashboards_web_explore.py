@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -86,7 +87,7 @@ async def explored_database(
     database_server: DatabaseSettings, template: tuple[DatabaseSettings, Edition]
 ) -> AsyncIterator[DatabaseSettings]:
     """The recorded runs, and executions that are up to no good."""
-    events = await recorded_events()
+    events = await asyncio.to_thread(recorded_events)
     async with database_of(database_server, template[0]) as settings:
         async with await connect(settings) as session:
             await write_events(session, events)

@@ -9,7 +9,9 @@ from collections.abc import AsyncGenerator
 from datetime import timedelta
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
+from arc_eval_db.consumers.alerts import AlertSettings
 from arc_eval_db.dashboards.api.settings import ApiSettings
 from arc_eval_db.dashboards.api.tokens import Actor
 from arc_eval_db.dashboards.web import (
@@ -27,6 +29,7 @@ from arc_eval_db.dashboards.web.elements import Cell
 from arc_eval_db.dashboards.web.live import LiveBoard, Seen, Source, TooManyFeedsError
 from arc_eval_db.dashboards.web.pages import pipeline as pipeline_page
 from arc_eval_db.dashboards.web.payloads import SHOWN_BYTES_MAX, Payload
+from arc_eval_db.dashboards.web.server import alert_runner
 from arc_eval_db.dashboards.web.sessions import Login, Sessions
 from arc_eval_db.dashboards.web.settings import DashboardSettings
 from arc_eval_db.database import DatabaseSettings, DatabaseUnavailableError
@@ -219,6 +222,15 @@ def test_links_lead_nowhere_else() -> None:
 def test_a_setting_that_does_not_fit_is_named() -> None:
     with pytest.raises(SettingsError, match="ARC_EVAL_DASHBOARD_PAGES_MAX"):
         DashboardSettings.load(pages_max=0)
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_receivers_are_told_unless_another_process_does(told: bool) -> None:
+    registry = CollectorRegistry()
+    alert_runner(
+        AlertSettings.load(webhook_url="https://hooks.example/arc"), DashboardSettings(send_alerts=told), registry
+    )
+    assert ("arc_eval_alerts_sent_total{" in generate_latest(registry).decode()) is told
 
 
 def test_buckets_are_as_many_as_can_be_seen() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from datetime import UTC, datetime
@@ -146,8 +147,8 @@ def test_every_entry_fits_the_code() -> None:
     for entry in MUTATIONS:
         entry.apply((ROOT / entry.file).read_text())
         for test in entry.tests:
-            file, _, name = test.partition("::")
-            assert f"def {name.partition('[')[0]}(" in (ROOT / file).read_text() or not name, test
+            file, *names = test.partition("[")[0].split("::")
+            assert all(re.search(rf"(def|class) {name}\b", (ROOT / file).read_text()) for name in names), test
     assert [name for name, count in Counter(entry.name for entry in MUTATIONS).items() if count > 1] == []
     assert len(MUTATIONS) >= 30
 

@@ -415,6 +415,17 @@ async def test_search(manager: ConfigurationManager) -> None:
             await manager.list(limit=limit)
 
 
+@pytest.mark.parametrize("text", ["'; DROP TABLE configurations; --", "careful' OR '1'='1", "$1", "\\", "%", "(a+)+$", "$.**"])
+async def test_what_is_searched_for_is_never_sql_nor_a_pattern(manager: ConfigurationManager, text: str) -> None:
+    await push(manager, "careful", {"model": "m1"}, description=f"says {text}, literally")
+    await push(manager, "bold", {"model": text})
+    for searched in (text, text.upper()):
+        assert [one.name for one in await manager.search(searched)] == ["careful"]
+    assert [one.name for one in await manager.search(containing={"model": text})] == ["bold"]
+    assert await manager.search(label=text) == ()
+    assert [one.name for one in await manager.list()] == ["bold", "careful"]
+
+
 async def test_what_is_archived_is_out_of_lists_and_takes_no_change(
     manager: ConfigurationManager, worker: DatabaseSettings
 ) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import orjson
@@ -25,7 +26,8 @@ SIMULATION = "multi-swe-bench-java"
 TOPIC = "arc-eval.executions"
 
 
-async def recorded_events() -> list[Event]:
+@cache
+def recorded_events() -> tuple[Event, ...]:
     """What the SDK makes of the recorded runs; they end within the hour to come. Skips where there are none."""
     runs = recorded_runs()
     clock, transport = MadeUpClock(), MemoryTransport()
@@ -33,9 +35,9 @@ async def recorded_events() -> list[Event]:
         EmitterSettings(transport="memory", queue_records_max=EVENTS), KafkaSettings(), "/sandboxes/recorded", None
     )
     emitter = EventEmitter(settings=settings, transport=transport, clock=clock.clock())
-    await asyncio.to_thread(replay_through_sdk, runs, emitter, clock, SIMULATION)
-    await emitter.close_async(timeout=60)
-    return transport.events()
+    replay_through_sdk(runs, emitter, clock, SIMULATION)
+    emitter.close(timeout=60)
+    return tuple(transport.events())
 
 
 async def write_events(session: Session, events: Iterable[Event]) -> None:
@@ -62,7 +64,7 @@ async def database_of(server: DatabaseSettings, template: DatabaseSettings) -> A
 @asynccontextmanager
 async def recorded_database(server: DatabaseSettings, template: DatabaseSettings) -> AsyncIterator[DatabaseSettings]:
     """A database with the recorded runs."""
-    events = await recorded_events()
+    events = await asyncio.to_thread(recorded_events)
     async with database_of(server, template) as settings:
         async with await connect(settings) as session:
             await write_events(session, events)

@@ -121,8 +121,8 @@ CONFIGURATION_MUTATIONS = (
         "config-dry-run",
         "A dry run of a push changes nothing",
         f"{_FOLDER}/manager.py",
-        "                raise _DryRunError\n",
-        "                pass\n",
+        "        raise _DryRunError(result)\n",
+        "        pass\n",
         (f"{_TESTS}::test_a_dry_run_tells_and_changes_nothing",),
     ),
     Mutation(

@@ -65,7 +65,7 @@ async def serve(
             LiveBoard() as board,
             PipelineMonitor(kafka, database, group, metrics=MonitorMetrics(registry)) as monitor,
             LagHistory(monitor) as history,
-            AlertRunner(AlertSettings.load(), registry, name="dashboard") as alerts,
+            alert_runner(AlertSettings.load(), settings, registry) as alerts,
             _canary(settings, kafka, database, group, registry) as canary,
             ApiPart(address, database) as api,
         ):
@@ -76,6 +76,11 @@ async def serve(
             with listening(address) as listener:
                 server = QuietServer(_config(app, settings), on_started=lambda: on_listening(url_of(listener)))
                 await server.serve(sockets=[listener])
+
+
+def alert_runner(alerts: AlertSettings, settings: DashboardSettings, registry: CollectorRegistry) -> AlertRunner:
+    """What evaluates the rules for the page, and tells receivers unless somebody else does."""
+    return AlertRunner(alerts, registry, name="dashboard", receivers=None if settings.send_alerts else ())
 
 
 @contextlib.asynccontextmanager

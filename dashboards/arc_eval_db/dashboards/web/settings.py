@@ -36,6 +36,8 @@ class DashboardSettings(BaseSettings):
     """Deadline of one query of a page."""
     canary: bool = False
     """Whether the server sends a canary through the whole path again and again, and shows how it fares."""
+    send_alerts: bool = True
+    """Whether receivers are told of alerts; False where another dashboard or `alerts run` tells them already."""
     queries_max: int = Field(default=4, ge=1, le=50)
     """Queries of pages at once, and connections for them."""
     pages_max: int = Field(default=200, ge=1, le=10_000)
