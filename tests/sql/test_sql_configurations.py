@@ -415,7 +415,9 @@ async def test_search(manager: ConfigurationManager) -> None:
             await manager.list(limit=limit)
 
 
-@pytest.mark.parametrize("text", ["'; DROP TABLE configurations; --", "a' OR '1'='1", "$1", "\\", "%", "(a+)+$", "$.**"])
+@pytest.mark.parametrize(
+    "text", ["'; DROP TABLE configurations; --", "a' OR '1'='1", "$1", "\\", "%", "(a+)+$", "$.**"]
+)
 async def test_what_is_searched_for_is_never_sql_nor_a_pattern(manager: ConfigurationManager, text: str) -> None:
     await push(manager, "careful", {"model": "m1"}, description=f"says {text}, literally")
     await push(manager, "bold", {"model": text})
