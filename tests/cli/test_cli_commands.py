@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -64,6 +66,13 @@ def test_help_says_what_it_is_for(invoke: Invoke, arguments: list[str]) -> None:
     assert result.exit_code == 0
     assert "Usage: " in result.output
     assert len(result.output.splitlines()) > 4
+
+
+def test_a_command_does_not_wait_for_the_others() -> None:
+    code = "import sys; from arc_eval_db.cli.commands import cli; cli(['lag', '--help'], standalone_mode=False);"
+    code += "print([name for name in sorted(sys.modules) if name.startswith('arc_eval_db.configurations')], cli.name)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert ran.stdout.endswith("[] cli\n")
 
 
 def test_version(invoke: Invoke) -> None:

@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+import importlib
 from importlib.metadata import version
 
 import click
 
-from arc_eval_db.cli import config_changes, config_deployments  # noqa: F401 - adds commands to `config`
-from arc_eval_db.cli.alerts import alerts
-from arc_eval_db.cli.api import api
-from arc_eval_db.cli.bench import bench
-from arc_eval_db.cli.canary import canary
-from arc_eval_db.cli.compare import compare
-from arc_eval_db.cli.config import config
-from arc_eval_db.cli.consume import consume
-from arc_eval_db.cli.dashboard import dashboard
-from arc_eval_db.cli.dead_letters import dead_letters
-from arc_eval_db.cli.demo import demo
-from arc_eval_db.cli.doctor import doctor
-from arc_eval_db.cli.health import health
-from arc_eval_db.cli.lag import lag
-from arc_eval_db.cli.local import local
-from arc_eval_db.cli.migrate import migrate
-from arc_eval_db.cli.replay import replay
-from arc_eval_db.cli.spool import spool
-from arc_eval_db.cli.topics import topics
+_MODULES = {
+    "alerts": ("alerts",),
+    "api": ("api",),
+    "bench": ("bench",),
+    "canary": ("canary",),
+    "compare": ("compare",),
+    "config": ("config", "config_changes", "config_deployments"),
+    "consume": ("consume",),
+    "dashboard": ("dashboard",),
+    "dead-letters": ("dead_letters",),
+    "demo": ("demo",),
+    "doctor": ("doctor",),
+    "health": ("health",),
+    "lag": ("lag",),
+    "local": ("local",),
+    "migrate": ("migrate",),
+    "replay": ("replay",),
+    "spool": ("spool",),
+    "topics": ("topics",),
+}
+"""By command: the module that declares it, under its name, and those that add to it."""
+
+
+class CommandsOnDemand(click.Group):
+    """Imports a command when it is asked for: all of them together take longer than most commands run."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        return list(_MODULES)
+
+    def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _MODULES:
+            return None
+        modules = [importlib.import_module(f"arc_eval_db.cli.{name}") for name in _MODULES[cmd_name]]
+        command = getattr(modules[0], cmd_name.replace("-", "_"))
+        assert isinstance(command, click.Command)
+        return command
 
 
 @click.group(
+    cls=CommandsOnDemand,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="""
     Settings are environment variables: ARC_EVAL_KAFKA_BOOTSTRAP_SERVERS and ARC_EVAL_DATABASE_URL are the two that
@@ -47,26 +66,3 @@ def cli() -> None:
       arc-eval-db lag                           see how far behind the consumers are
       arc-eval-db dashboard                     see all of it in a browser
     """
-
-
-for command in (
-    demo,
-    local,
-    migrate,
-    topics,
-    consume,
-    replay,
-    lag,
-    health,
-    alerts,
-    canary,
-    dead_letters,
-    dashboard,
-    config,
-    compare,
-    api,
-    spool,
-    doctor,
-    bench,
-):
-    cli.add_command(command)
