@@ -62,11 +62,11 @@ async def dashboard_kafka(servers: Servers) -> KafkaSettings:
     return settings
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def dashboard(
     browser: Browser, dashboard_kafka: KafkaSettings, dashboard_database: DatabaseSettings
 ) -> AsyncIterator[ServedDashboard]:
-    """One dashboard for all tests of the process; without a browser it would not be looked at."""
+    """One dashboard for the tests of a file; without a browser it would not be looked at."""
     group = f"{HOSTILE} {secrets.token_hex(6)}"
     async with serving_dashboard(dashboard_kafka, dashboard_database, group) as served:
         yield served

@@ -104,13 +104,21 @@ async def explored(
         yield served
 
 
-@pytest.fixture
-async def page(browser: Browser, explored: ServedDashboard) -> AsyncIterator[Tab]:
-    """A new profile of the browser. Whatever a page complains of fails the test."""
+@pytest.fixture(scope="module")
+async def visitor(browser: Browser, explored: ServedDashboard) -> AsyncIterator[Tab]:
+    """One profile for all tests of the file, as to read the scripts anew takes longer than most of them."""
     async with tab(browser, explored.url) as opened:
         yield opened
-        assert opened.complaints == []
-        assert opened.foreign_requests() == []
+
+
+@pytest.fixture
+async def page(visitor: Tab) -> AsyncIterator[Tab]:
+    """Whatever a page complains of fails the test."""
+    visitor.complaints.clear()
+    visitor.requests.clear()
+    yield visitor
+    assert visitor.complaints == []
+    assert visitor.foreign_requests() == []
 
 
 @pytest.fixture

@@ -328,7 +328,7 @@ def assert_same(first: Difference | None, second: Difference | None) -> None:
 
 
 # A comparison takes 80 ms, most of it to plan how many runs would be enough.
-few = settings(max_examples=25)
+few = settings(max_examples=settings().max_examples // 4)
 
 
 @few
