@@ -24,6 +24,7 @@ from arc_eval_db.schemas.refusals import RefusalReason
 from arc_eval_db.schemas.topics import TOOL_USED, TopicNames
 from arc_eval_db.settings import KafkaSettings
 from support.browser import Tab, tab
+from support.conditions import eventually
 from support.dashboards import ServedDashboard, environment, serving_dashboard
 from support.databases import connect, temporary_database
 from support.dead_letters import set_aside_as
@@ -63,6 +64,13 @@ async def guarded(
             behind = DatabaseSettings.load(database_url=proxy.url)
             async with serving_dashboard(dashboard_kafka, behind, group, "--host", "0.0.0.0") as served:
                 url = served.url.replace("0.0.0.0", "127.0.0.1")
+                async with httpx.AsyncClient(base_url=url) as client:
+
+                    async def is_open() -> bool:
+                        answers = [await client.get(path) for path in ("/v1/configurations", "/readyz")]
+                        return [answer.status_code for answer in answers] == [401, 200]
+
+                    await eventually(is_open, "the API's database was reached")
                 yield Guarded(url, database, TopicNames(dashboard_kafka.topic_prefix), admin, reader, proxy)
 
 

@@ -56,7 +56,7 @@ async def serving_dashboard(
     """A dashboard on any port; killed where the block has not ended it."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "arc_eval_db.cli", "dashboard", "--port", "0", "--group", group),
-        *("--log-level", "error", *arguments),
+        *("--log-level", "warning", *arguments),
         env=environment(kafka, database) | _QUICK | variables,
         stderr=asyncio.subprocess.PIPE,
     )

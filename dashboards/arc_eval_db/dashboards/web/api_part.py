@@ -21,7 +21,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("arc_eval_db.dashboards
 API_PREFIX = "/v1/"
 API_PATHS = frozenset({"/v1", "/openapi.json"})
 
-_RETRY_S = 10.0
+_RETRY_S = 0.5
+_RETRY_S_MAX = 10.0
 
 
 class ApiPart:
@@ -51,17 +52,19 @@ class ApiPart:
         if self._is_open:
             await self._app(scope, receive, send)
             return
-        problem = unavailable("the API is not open; the server's log says why", int(_RETRY_S))
+        problem = unavailable("the API is not open; the server's log says why", int(_RETRY_S_MAX))
         await problem.response()(scope, receive, send)
 
     async def _open(self) -> None:
+        pause_s = _RETRY_S
         while not self._is_open:
             try:
                 await self._database.open()
                 self._is_open = True
             except ArcEvalError as error:
                 log.warning("dashboard_api_not_open", cause=type(error).__name__, error=str(error))
-                await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _RETRY_S_MAX)
 
 
 def is_for_api(scope: Scope) -> bool:
