@@ -2,7 +2,8 @@
 -- $1 configuration versions, $2 and $3 the time from and up to (not including), $4 how many outcomes of each, the latest:
 -- by scenario, how they ended, and count, mean and variance of what was measured. An execution that was recorded as ended
 -- twice counts once, by its last end; a cancelled one is counted and not measured. Tool uses are looked for from a day
--- before the execution began, so that few chunks are read; those that TimescaleDB has dropped by now are not known.
+-- before the first execution began to a day after the last end, so that few chunks are read; those that TimescaleDB has
+-- dropped by now are not known.
 WITH kept AS (
     SELECT COALESCE(now() - min(policy.drop_after), '-infinity') AS tool_usage_since
     FROM storage_policies AS policy
@@ -30,20 +31,33 @@ ended AS (
     ) AS outcome
     ORDER BY outcome.execution_id, outcome.time DESC, outcome.sequence DESC, outcome.event_id DESC
 ),
+span AS (
+    SELECT
+        min(time - INTERVAL '1 millisecond' * LEAST(COALESCE(duration_ms, 86400000), 2592000000))
+            - INTERVAL '1 day' AS since,
+        max(time) + INTERVAL '1 day' AS until
+    FROM ended
+),
+used AS (
+    SELECT
+        usage.execution_id,
+        count(*)::double precision AS errors
+    FROM tool_usage AS usage
+    -- Every use has the version of its execution; compressed rows are found by it.
+    WHERE usage.configuration_version_id = ANY($1::uuid[])
+        AND usage.execution_id IN (SELECT execution_id FROM ended)
+        AND usage.time >= (SELECT since FROM span)
+        AND usage.time <= (SELECT until FROM span)
+        AND NOT usage.success
+    GROUP BY usage.execution_id
+),
 run AS (
     SELECT
         ended.*,
-        CASE WHEN ended.time >= kept.tool_usage_since THEN used.errors END AS tool_errors
+        CASE WHEN ended.time >= kept.tool_usage_since THEN COALESCE(used.errors, 0) END AS tool_errors
     FROM ended
     CROSS JOIN kept
-    CROSS JOIN LATERAL (
-        SELECT count(*) FILTER (WHERE NOT usage.success)::double precision AS errors
-        FROM tool_usage AS usage
-        WHERE usage.execution_id = ended.execution_id
-            AND usage.time >= ended.time - INTERVAL '1 day'
-                - INTERVAL '1 millisecond' * LEAST(COALESCE(ended.duration_ms, 86400000), 2592000000)
-            AND usage.time <= ended.time + INTERVAL '1 day'
-    ) AS used
+    LEFT JOIN used ON used.execution_id = ended.execution_id
 )
 SELECT
     run.configuration_version_id,
@@ -71,6 +85,11 @@ FROM run
 LEFT JOIN scenarios AS scenario ON scenario.id = run.scenario_id
 GROUP BY run.configuration_version_id, run.scenario_id, scenario.name
 ORDER BY run.configuration_version_id, run.scenario_id;
+
+-- name: prefer_hash_joins
+-- For the rest of the transaction. The planner takes the executions for few, and would look up the tool uses of each;
+-- so does a plan that it has kept from when they were few.
+SELECT set_config('enable_nestloop', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true);
 
 -- name: unended_executions
 -- $1 configuration versions, $2 and $3 as above, by the start: executions without an end, and whether they may go on.

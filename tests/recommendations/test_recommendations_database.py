@@ -12,13 +12,10 @@ from arc_eval_db.client import ArcEvalDBClient
 from arc_eval_db.configurations import ConfigurationError, ReferenceRefusedError
 from arc_eval_db.database import DatabaseSettings, Session
 from arc_eval_db.migrations import Edition
-from arc_eval_db.recommendations import (
-    ComparisonOptions,
-    ComparisonReport,
-    compare,
-)
+from arc_eval_db.recommendations import ComparisonOptions, ComparisonReport, compare, comparing
 from arc_eval_db.records import Envelope, ExecutionReference, ExecutionStart, Outcome, ToolUse
 from arc_eval_db.schemas import ids
+from arc_eval_db.sql import queries
 
 pytestmark = pytest.mark.database
 
@@ -60,7 +57,11 @@ async def run(
     return execution
 
 
-async def test_everything_that_was_measured_is_read(client: ArcEvalDBClient) -> None:
+@pytest.mark.parametrize("few", [1, 1000], ids=["many", "few"])
+async def test_everything_that_was_measured_is_read(
+    client: ArcEvalDBClient, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(comparing, "_FEW_RUNS", few)
     await run(client, A, "s", "succeeded", score=0.5, cost_usd=1, duration_ms=100, tool_errors=2)
     await run(client, A, "s", "timed_out", score=1.5, cost_usd=3, tool_errors=0)
     await run(client, A, "t", "errored", cost_usd=5)
@@ -216,13 +217,21 @@ async def test_arguments_are_checked(client: ArcEvalDBClient) -> None:
 
 async def test_only_the_two_versions_rows_are_looked_at(client: ArcEvalDBClient, session: Session) -> None:
     """However many others there are: by the index on version and time, and tool uses by execution."""
-    await run(client, A, tool_errors=1)  # a hypertable without chunks has a plan without indexes
-    from arc_eval_db.sql import queries
-
-    statement = queries("comparison")["scenario_samples"]
-    arguments = "ARRAY[gen_random_uuid(), gen_random_uuid()], now() - INTERVAL '1 day', now(), 1000"
-    await session.execute("SET enable_seqscan = off")
-    await session.execute(f"PREPARE samples AS {statement}")
+    await run(client, A, tool_errors=1)
+    for table, last, value, count in (
+        ("outcomes", "status, success", "'failed', false", 20_000),
+        ("tool_usage", "tool, success", "'t', true", 50_000),
+    ):
+        await session.execute(
+            f"INSERT INTO {table} (time, event_id, execution_id, configuration_version_id, scenario_id, sequence,"
+            f" {last}) SELECT $1, gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 1,"
+            f" {value} FROM generate_series(1, {count})",
+            NOW,
+        )
+    await session.execute("ANALYZE outcomes, tool_usage")
+    await session.execute(f"PREPARE samples AS {queries('comparison')['scenario_samples']}")
+    versions = ", ".join(f"'{ids.configuration_version_id(one)}'" for one in (A, B))
+    arguments = f"ARRAY[{versions}]::uuid[], now() - INTERVAL '1 day', now(), 1000"
     plan = "\n".join(row["QUERY PLAN"] for row in await session.fetch(f"EXPLAIN EXECUTE samples ({arguments})"))
     assert "outcomes_configuration_version_id_idx" in plan
     assert "tool_usage_execution_id_idx" in plan

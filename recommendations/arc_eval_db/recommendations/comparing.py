@@ -21,6 +21,8 @@ from arc_eval_db.sql import queries
 
 DEFAULT_RUNS_MAX = 50_000
 """Of each side, the latest: what more would tell is less than what differs between two weeks."""
+_FEW_RUNS = 1_000
+"""Of each side: of so many the tool uses are looked up one by one; of more it is faster to read all of their time."""
 
 
 async def compare(
@@ -75,8 +77,13 @@ async def read_samples(
     """Both versions' runs, added up by scenario in the database: one statement, so that both are of the same moment."""
     statements, versions = queries("comparison"), [a.id, b.id]
     window = since or TIME_MIN, until or datetime.now(UTC) + TIME_AHEAD_MAX
-    rows = await session.fetch(statements["scenario_samples"], versions, *window, runs_max)
     unended = await session.fetch(statements["unended_executions"], versions, *window)
+    few = min(runs_max, _FEW_RUNS)
+    rows = await session.fetch(statements["scenario_samples"], versions, *window, few)
+    if few < runs_max and any(row["outcomes_read"] >= few for row in rows):
+        async with session.transaction():
+            await session.execute(statements["prefer_hash_joins"])
+            rows = await session.fetch(statements["scenario_samples"], versions, *window, runs_max)
     samples = (_sample(version, rows, unended, runs_max) for version in (a, b))
     return next(samples), next(samples)
 

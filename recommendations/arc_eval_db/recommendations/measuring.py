@@ -131,7 +131,7 @@ class Measured:
         return np.sqrt(np.array(squares, dtype=np.float64))
 
     def _clusters(self) -> Clusters:
-        scenarios = sorted({*self.a, *self.b})
+        scenarios = sorted({*self.a, *self.b}, key=lambda one: one.int)
         a, b = ([side.get(one, _NOTHING) for one in scenarios] for side in (self.a, self.b))
         return Clusters(_counts(a), _counts(a) * _means(a), _counts(b), _counts(b) * _means(b))
 

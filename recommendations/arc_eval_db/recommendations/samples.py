@@ -94,7 +94,7 @@ class Sample:
 
     def with_runs(self) -> dict[UUID, ScenarioSample]:
         """Scenarios with a run that counts, by id and in its order: the same sample has the same order."""
-        found = sorted((one for one in self.scenarios if one.runs), key=lambda one: one.scenario_id)
+        found = sorted((one for one in self.scenarios if one.runs), key=lambda one: one.scenario_id.int)
         return {one.scenario_id: one for one in found}
 
 
