@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/dashboard.md and README.md: every page of the dashboard over the demo's data.
+"""Makes the pictures of docs/dashboard.md and README.md: pages of the dashboard over the demo's data.
 
 PYTHONPATH=tests python -m support.screenshots [--puzzles N] [--directory DIRECTORY]
 """
@@ -8,11 +8,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from playwright.async_api import Browser
@@ -30,7 +31,8 @@ from support.databases import connect
 from support.events import event
 from support.log import send_events
 
-_FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
+_DOCS = Path(__file__).parents[2] / "docs"
+_FOLDER = _DOCS / "pictures"
 _SIZE = {"width": 1200, "height": 720}
 _BURST = 400
 
@@ -57,7 +59,7 @@ async def _look(environment: Mapping[str, str]) -> None:
     async with chromium() as browser, serving_dashboard(kafka, database, "arc-eval-db", **quick) as dashboard:
         await _make_a_lag(kafka, database, environment)
         async with await connect(database) as session:
-            paths = dict(await _paths(session))
+            paths = await _paths(session)
         for name, path in paths.items():
             for scheme in ("light", "dark"):
                 await _take(browser, dashboard.url, path, scheme, _FOLDER / f"dashboard_{name}_{scheme}.png")
@@ -86,18 +88,13 @@ async def _make_a_lag(kafka: KafkaSettings, database: DatabaseSettings, environm
         await worker.wait()
 
 
-async def _paths(session: Session) -> Iterator[tuple[str, str]]:
-    """Every page of the navigation, and one execution and one dead letter where such pages are declared."""
-    found = [(spec.title.lower().replace(" ", "_"), path) for path, spec in PAGES.items() if spec.key is not None]
-    newest = {
-        "/executions/{execution_id}": "SELECT execution_id::text FROM outcomes ORDER BY time DESC LIMIT 1",
-        "/dead-letters/{letter_id}": "SELECT id::text FROM dead_letters ORDER BY id DESC LIMIT 1",
-    }
-    for path, query in newest.items():
-        if path in PAGES:
-            name = PAGES[path].title.lower().replace(" ", "_")
-            found.append((name, path.partition("{")[0] + await session.fetch_value(query)))
-    return iter([(name, path + ("?range=15m" if path == "/" else "")) for name, path in found])
+async def _paths(session: Session) -> dict[str, str]:
+    """Every page that docs/dashboard.md shows, by the name of its picture."""
+    newest = await session.fetch_value("SELECT execution_id::text FROM outcomes ORDER BY time DESC LIMIT 1")
+    found = {spec.title.lower().replace(" ", "_"): path for path, spec in PAGES.items() if spec.key is not None}
+    found |= {"pipeline": "/?range=15m", "execution": f"/executions/{newest}"}
+    shown = re.findall(r'src="pictures/dashboard_(\w+)_light\.png"', (_DOCS / "dashboard.md").read_text())
+    return {name: found[name] for name in shown}
 
 
 async def _take(browser: Browser, url: str, path: str, scheme: str, file: Path) -> None:
