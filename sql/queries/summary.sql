@@ -52,10 +52,11 @@ FROM executions
 WHERE simulation_id = $1;
 
 -- name: event_counts
--- $1 simulation: how many events its executions say they emitted, its rows in the event tables, and the dead letters there
--- are (which belong to no simulation).
+-- $1 simulation: how many events its executions say they emitted, how many their launcher reported (which have no number),
+-- its rows in the event tables, and the dead letters there are (which belong to no simulation).
 SELECT
     (SELECT COALESCE(sum(last_sequence), 0)::bigint FROM outcomes WHERE simulation_id = $1) AS emitted,
+    (SELECT count(*) FROM failures WHERE simulation_id = $1 AND sequence = 0) AS reported,
     (SELECT count(*) FROM outcomes WHERE simulation_id = $1)
     + (SELECT count(*) FROM tool_usage WHERE simulation_id = $1)
     + (SELECT count(*) FROM failures WHERE simulation_id = $1)

@@ -18,6 +18,7 @@ from arc_eval_db.migrations.policies import AGGREGATES
 from arc_eval_db.schemas import ids
 from arc_eval_db.schemas.parsing import parse_event
 from arc_eval_db.schemas.topics import COMPLETED, FAILURE_RECORDED, PROGRESSED, STARTED, TOOL_USED
+from arc_eval_db.sql import queries
 from arc_eval_db.writer import BatchWriter, LoggedEvent
 from support.events import event
 from support.views_page import pictures, questions
@@ -205,6 +206,13 @@ async def test_events_from_outside_are_not_counted(session: Session) -> None:
         event(COMPLETED, subject=subject, time=ago(minutes=14), sequence="0"),
     )
     assert await completeness(session, subject) == (6, 5, 0, 0, 1, False)
+
+
+async def test_what_a_launcher_reports_of_a_simulation_is_counted_apart(session: Session) -> None:
+    subject = ids.uuid7()
+    await write(session, *counted(subject, last_sequence=6), event(FAILURE_RECORDED, subject=subject, sequence="0"))
+    counts = await one(session, queries("summary")["event_counts"], ids.simulation_id("nightly"))
+    assert (counts["emitted"], counts["reported"], counts["events"]) == (6, 1, 6)
 
 
 async def test_refused_events_from_outside_are_not_counted(session: Session) -> None:

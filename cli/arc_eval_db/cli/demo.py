@@ -65,7 +65,9 @@ class Figures:
     executions: int
     ended: int
     emitted: int
-    """Events that the executions numbered, as their terminal events say."""
+    """Events that the executions numbered, as their terminal events say, and what was reported."""
+    reported: int
+    """Events of the launcher, about sandboxes that crashed."""
     events: int
     """Of these, the ones in the database."""
     dead_letters: int
@@ -224,7 +226,8 @@ async def _figures(
             failures=[dict(row) for row in await session.fetch(statements["failures_by_configuration"], simulation_id)],
             executions=counts["executions"],
             ended=counts["ended"],
-            emitted=events["emitted"],
+            emitted=events["emitted"] + events["reported"],
+            reported=events["reported"],
             events=events["events"],
             dead_letters=events["dead_letters"],
             sandbox_seconds=sandbox_seconds,
@@ -261,7 +264,8 @@ def _show(figures: Figures, directory: Path) -> None:
     print_table("failures", ("configuration", "kind", "failures"), [tuple(row.values()) for row in figures.failures])
     rate = figures.events / figures.sandbox_seconds
     took = f"{figures.sandbox_seconds:.1f} s ({rate:,.0f} a second)"
-    click.echo(f"\n{figures.emitted:,} events emitted, {figures.events:,} in the database, in {took}")
+    reported = f" ({figures.reported} by the launcher, of sandboxes that crashed)" if figures.reported else ""
+    click.echo(f"\n{figures.emitted:,} events emitted{reported}, {figures.events:,} in the database, in {took}")
     click.echo(f"{figures.dead_letters} dead letters, {figures.lag_messages} messages behind", nl=False)
     click.echo(f"; the last was there {figures.catch_up_seconds:.1f} s after the last sandbox ended")
     stack = f"--directory {os.path.relpath(directory)}"
