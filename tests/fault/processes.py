@@ -17,7 +17,6 @@ from typing import Any, Self
 import orjson
 import psutil
 
-from arc_eval_db.local import ports
 from fault.fail_points import VARIABLE, FailPoint, Place, as_text
 from support.conditions import eventually
 
@@ -146,8 +145,6 @@ class ChildProcess:
 class ConsumerProcess(ChildProcess):
     """One consumer: `arc-eval-db consume` with fail points."""
 
-    metrics_url: str
-
     @classmethod
     async def consume(
         cls,
@@ -162,11 +159,9 @@ class ConsumerProcess(ChildProcess):
         Args:
             options: more arguments for `arc-eval-db consume`.
         """
-        port = ports.choose((), f"{directory}/{name}")
-        more = {VARIABLE: as_text(fail_points), "ARC_EVAL_CONSUMER_METRICS_PORT": str(port)}
-        started = await cls.start(name, directory, "fault.worker_process", *options, settings={**settings, **more})
-        started.metrics_url = f"http://127.0.0.1:{port}/metrics"
-        return started
+        # Any port: one that is free now may be taken before the process listens.
+        more = {VARIABLE: as_text(fail_points), "ARC_EVAL_CONSUMER_METRICS_PORT": "0"}
+        return await cls.start(name, directory, "fault.worker_process", *options, settings={**settings, **more})
 
     async def reached(self, place: Place, *, timeout_s: float = 60.0) -> None:
         """Wait until a fail point has acted, or begins to hold."""
@@ -199,7 +194,9 @@ class ConsumerProcess(ChildProcess):
 
     async def metrics(self) -> str:
         """What Prometheus would be told."""
-        return await asyncio.to_thread(_read_url, self.metrics_url)
+        await self.logged("http_listening")
+        port = self.log("http_listening")[-1]["port"]
+        return await asyncio.to_thread(_read_url, f"http://127.0.0.1:{port}/metrics")
 
     async def metric(self, name: str) -> float:
         """The value of a metric, summed over its labels."""
