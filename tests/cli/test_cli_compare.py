@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +16,7 @@ from arc_eval_db.cli.commands import cli
 from arc_eval_db.client import ArcEvalDBClient
 from arc_eval_db.database import DatabaseSettings
 from arc_eval_db.records import Envelope, ExecutionStart, Outcome
+from support.scripts import imported_with_all_commands
 
 NOW = datetime.now(UTC) - timedelta(hours=1)
 
@@ -140,13 +139,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
 
 
 def test_no_other_command_waits_for_statistics() -> None:
-    check = (
-        "import sys, click; from arc_eval_db.cli.commands import cli\n"
-        "[cli.get_command(click.Context(cli), name) for name in cli.list_commands(click.Context(cli))]\n"
-        "print([name for name in ('numpy', 'scipy', 'statsmodels', 'pandas') if name in sys.modules])"
-    )
-    found = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
-    assert found.stdout == "[]\n"
+    assert imported_with_all_commands("click", "numpy", "scipy", "statsmodels", "pandas") == ["click"]
 
 
 def test_choices_are_those_of_the_library() -> None:

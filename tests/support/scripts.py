@@ -40,3 +40,14 @@ def run_script(
         check=False,
     )
     return Ended(process.returncode, process.stdout, process.stderr, time.monotonic() - started)
+
+
+def imported_with_all_commands(*names: str) -> list[str]:
+    """Those of these modules that are imported where every command of the command line is, in their order."""
+    ended = run_script(
+        "import sys, click; from arc_eval_db.cli.commands import cli\n"
+        "for name in cli.list_commands(click.Context(cli)): cli.get_command(click.Context(cli), name)\n"
+        f"print(*(name for name in {names!r} if name in sys.modules))"
+    )
+    assert ended.code == 0, ended.stderr
+    return ended.stdout.split()

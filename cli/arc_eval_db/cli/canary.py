@@ -9,11 +9,18 @@ import signal
 import sys
 
 import click
-import orjson
 
 from arc_eval_db.cli.main import EXIT_FAILED, EXIT_FOUND
-from arc_eval_db.cli.printable import printable, printable_json
-from arc_eval_db.cli.running import command, database_settings, json_option, kafka_settings, print_json, run_async
+from arc_eval_db.cli.printable import printable
+from arc_eval_db.cli.running import (
+    command,
+    database_settings,
+    json_option,
+    kafka_settings,
+    print_json,
+    print_json_line,
+    run_async,
+)
 from arc_eval_db.consumers.canary import Canary, CanaryReport, CanaryResult, CanarySettings
 from arc_eval_db.consumers.logs import configure_logging
 from arc_eval_db.errors import SettingsError
@@ -102,11 +109,11 @@ async def _run(runner: Canary, metrics_port: int | None, *, as_json: bool) -> No
 
 async def _show(runner: Canary, *, as_json: bool) -> None:
     async for report in runner.reports():
-        if as_json:  # one document a line, for programs that read as it comes
-            click.echo(printable_json(orjson.dumps(report.to_json(), option=orjson.OPT_UTC_Z).decode()))
+        if as_json:
+            print_json_line(report.to_json())
         else:
             _print(report)
-        sys.stdout.flush()
+            sys.stdout.flush()
 
 
 def _print(report: CanaryReport) -> None:

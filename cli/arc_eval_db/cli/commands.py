@@ -7,40 +7,44 @@ from importlib.metadata import version
 
 import click
 
-_MODULES = {
-    "alerts": ("alerts",),
-    "api": ("api",),
-    "bench": ("bench",),
-    "canary": ("canary",),
-    "compare": ("compare",),
-    "config": ("config", "config_changes", "config_deployments"),
-    "consume": ("consume",),
-    "dashboard": ("dashboard",),
-    "dead-letters": ("dead_letters",),
-    "demo": ("demo",),
-    "doctor": ("doctor",),
-    "health": ("health",),
-    "lag": ("lag",),
-    "local": ("local",),
-    "migrate": ("migrate",),
-    "replay": ("replay",),
-    "spool": ("spool",),
-    "topics": ("topics",),
-}
-"""By command: the module that declares it, under its name, and those that add to it."""
+_COMMANDS = (
+    "alerts",
+    "api",
+    "bench",
+    "canary",
+    "compare",
+    "config",
+    "consume",
+    "dashboard",
+    "dead-letters",
+    "demo",
+    "doctor",
+    "health",
+    "lag",
+    "local",
+    "migrate",
+    "replay",
+    "spool",
+    "topics",
+)
+"""Each is declared in the module of its name, under its name."""
+_ADDITIONS = {"config": ("config_changes", "config_deployments")}
+"""Modules that add to a command."""
 
 
 class CommandsOnDemand(click.Group):
     """Imports a command when it is asked for: all of them together take longer than most commands run."""
 
     def list_commands(self, _: click.Context) -> list[str]:
-        return list(_MODULES)
+        return list(_COMMANDS)
 
     def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _MODULES:
+        if cmd_name not in _COMMANDS:
             return None
-        modules = [importlib.import_module(f"arc_eval_db.cli.{name}") for name in _MODULES[cmd_name]]
-        command = getattr(modules[0], cmd_name.replace("-", "_"))
+        name = cmd_name.replace("-", "_")
+        command = getattr(importlib.import_module(f"arc_eval_db.cli.{name}"), name)
+        for addition in _ADDITIONS.get(cmd_name, ()):
+            importlib.import_module(f"arc_eval_db.cli.{addition}")
         assert isinstance(command, click.Command)
         return command
 

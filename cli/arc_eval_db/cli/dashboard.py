@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 
 import click
-import orjson
 
 from arc_eval_db.cli.api import DashboardsMissingError
-from arc_eval_db.cli.printable import printable_json
-from arc_eval_db.cli.running import command, database_settings, json_option, kafka_settings, run_async
+from arc_eval_db.cli.running import command, database_settings, json_option, kafka_settings, print_json_line, run_async
 from arc_eval_db.consumers.settings import ConsumerSettings
 
 
@@ -63,9 +60,7 @@ def dashboard(
 
     def say(url: str) -> None:
         if as_json:
-            # One line, for a script that reads on while the server runs.
-            click.echo(printable_json(orjson.dumps({"url": url, "group": consumers.group}).decode()))
-            sys.stdout.flush()
+            print_json_line({"url": url, "group": consumers.group})
         else:
             click.echo(f"listening on {url}", err=True)
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import click
 from rich.live import Live
 
-from arc_eval_db.cli.lag_output import live_report, plain_json, print_report
+from arc_eval_db.cli.lag_output import live_report, print_report
 from arc_eval_db.cli.main import EXIT_FAILED, EXIT_FOUND
 from arc_eval_db.cli.running import (
     command,
@@ -20,6 +20,7 @@ from arc_eval_db.cli.running import (
     json_option,
     kafka_settings,
     print_json,
+    print_json_line,
     run_async,
 )
 from arc_eval_db.consumers.lag import LagReport, LagSettings, LagState, LagWatcher
@@ -123,8 +124,11 @@ async def _watch(watcher: LagWatcher, interval_s: float, *, as_json: bool) -> No
                     live.update(live_report(report), refresh=True)
         else:
             async for report in _reports(watcher, interval_s, stopping):
-                click.echo(plain_json(report)) if as_json else print_report(report)
-                sys.stdout.flush()
+                if as_json:
+                    print_json_line(report.to_json())
+                else:
+                    print_report(report)
+                    sys.stdout.flush()
 
 
 async def _reports(watcher: LagWatcher, interval_s: float, stopping: asyncio.Event) -> AsyncIterator[LagReport]:

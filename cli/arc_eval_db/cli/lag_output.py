@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import click
-import orjson
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from arc_eval_db.cli.printable import printable, printable_json
+from arc_eval_db.cli.printable import printable
 from arc_eval_db.cli.running import console
 from arc_eval_db.consumers.lag import LagReport, LagState, PartitionReport, Stage, TopicReport
 from arc_eval_db.consumers.lag.durations import in_words
@@ -18,11 +17,6 @@ from arc_eval_db.consumers.lag.durations import in_words
 _NO_TOPICS = "no topics; make them with: arc-eval-db topics create"
 _STYLES = {LagState.OK: "green", LagState.REPLAYING: "cyan", LagState.LAGGING: "yellow", LagState.REWOUND: "yellow"}
 _COLUMNS = ("topic", "partition", "state", "lag", "waited", "in/s", "out/s", "caught up in", "retention")
-
-
-def plain_json(report: LagReport) -> str:
-    """The report as one line."""
-    return printable_json(orjson.dumps(report.to_json(), option=orjson.OPT_UTC_Z).decode())
 
 
 def print_report(report: LagReport) -> None:

@@ -100,6 +100,12 @@ def print_json(value: Any) -> None:
     click.echo(printable_json(document))
 
 
+def print_json_line(value: Any) -> None:
+    """Print a value as one line of JSON, for programs that read on while the command runs."""
+    click.echo(printable_json(orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()))
+    sys.stdout.flush()
+
+
 def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, err: bool = False) -> None:
     """Print rows for people; columns of figures are aligned to the right.
 

@@ -8,9 +8,11 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
 from arc_eval_db.dashboards.api.app import create_app
 from arc_eval_db.dashboards.api.database import ApiDatabase
@@ -27,11 +29,26 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class QuietServer(uvicorn.Server):
     """Ends at the first signal, and does not raise it again when it is done: to end so is no failure.
 
-    Args:
-        on_started: is called when requests are answered and a signal ends it cleanly, not earlier.
+    It logs nothing of its own but what is wrong, and tells clients nothing of itself.
     """
 
-    def __init__(self, config: uvicorn.Config, *, on_started: Callable[[], None]) -> None:
+    def __init__(self, app: ASGIApp, *, on_started: Callable[[], None], **options: Any) -> None:
+        """
+        Args:
+            on_started: is called when requests are answered and a signal ends it cleanly, not earlier.
+            options: more of uvicorn's.
+        """
+        config = uvicorn.Config(
+            app,
+            # What a proxy says of the client is believed by nobody here.
+            proxy_headers=False,
+            server_header=False,
+            log_config=None,
+            # What it says of WebSockets holds the ids of pages.
+            log_level="warning",
+            access_log=False,
+            **options,
+        )
         super().__init__(config)
         self._on_started = on_started
 
@@ -80,24 +97,15 @@ async def serve(settings: ApiSettings, database: ApiDatabase, *, on_listening: C
             )
         is_open = not settings.tokens_required and await database.is_open_to_anybody()
         with listening(settings) as listener:
-            config = uvicorn.Config(
-                create_app(settings, database),
-                # What a proxy says of the client is believed by nobody here.
-                proxy_headers=False,
-                server_header=False,
-                ws="none",
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                timeout_graceful_shutdown=_DRAIN_TIMEOUT_S,
-            )
 
             def tell() -> None:
                 on_listening(url_of(listener), is_open)
                 if is_open:
                     log.warning("api_open_to_anybody", advice=OPEN_TO_ANYBODY)
 
-            await QuietServer(config, on_started=tell).serve(sockets=[listener])
+            app = create_app(settings, database)
+            server = QuietServer(app, on_started=tell, ws="none", timeout_graceful_shutdown=_DRAIN_TIMEOUT_S)
+            await server.serve(sockets=[listener])
 
 
 def reach(settings: ApiSettings) -> str:

@@ -15,14 +15,15 @@ from arc_eval_db.dashboards.api.failures import unavailable
 from arc_eval_db.dashboards.api.settings import ApiSettings
 from arc_eval_db.database import DatabaseSettings
 from arc_eval_db.errors import ArcEvalError
+from arc_eval_db.retries import Backoff
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("arc_eval_db.dashboards.web")
 
 API_PREFIX = "/v1/"
 API_PATHS = frozenset({"/v1", "/openapi.json"})
 
-_RETRY_S = 0.5
-_RETRY_S_MAX = 10.0
+_BACKOFF_S_MIN = 0.5
+_BACKOFF_S_MAX = 10.0
 
 
 class ApiPart:
@@ -52,19 +53,18 @@ class ApiPart:
         if self._is_open:
             await self._app(scope, receive, send)
             return
-        problem = unavailable("the API is not open; the server's log says why", int(_RETRY_S_MAX))
+        problem = unavailable("the API is not open; the server's log says why", int(_BACKOFF_S_MAX))
         await problem.response()(scope, receive, send)
 
     async def _open(self) -> None:
-        pause_s = _RETRY_S
+        backoff = Backoff(_BACKOFF_S_MIN, _BACKOFF_S_MAX, share_min=1.0)
         while not self._is_open:
             try:
                 await self._database.open()
                 self._is_open = True
             except ArcEvalError as error:
                 log.warning("dashboard_api_not_open", cause=type(error).__name__, error=str(error))
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, _RETRY_S_MAX)
+                await asyncio.sleep(backoff.next())
 
 
 def is_for_api(scope: Scope) -> bool:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
-import uvicorn
 from prometheus_client import CollectorRegistry
-from starlette.types import ASGIApp
 
 from arc_eval_db.consumers.alerts import AlertRunner, AlertSettings
 from arc_eval_db.consumers.canary import Canary, CanaryMetrics
@@ -74,7 +72,14 @@ async def serve(
             dashboard = Dashboard(settings, reading, monitor, history, alerts, canary, access, board, topics)
             app = create_dashboard(dashboard, Sessions(settings.session_hours * _HOUR_S), api, registry)
             with listening(address) as listener:
-                server = QuietServer(_config(app, settings), on_started=lambda: on_listening(url_of(listener)))
+                server = QuietServer(
+                    app,
+                    on_started=lambda: on_listening(url_of(listener)),
+                    ws="wsproto",
+                    ws_max_size=_MESSAGE_BYTES_MAX,
+                    limit_concurrency=settings.pages_max * _CONNECTIONS_A_PAGE,
+                    timeout_graceful_shutdown=_DRAIN_TIMEOUT_S,
+                )
                 await server.serve(sockets=[listener])
 
 
@@ -96,20 +101,3 @@ async def _canary(
         return
     async with Canary(kafka, database, group=group, metrics=CanaryMetrics(registry)) as canary:
         yield canary
-
-
-def _config(app: ASGIApp, settings: DashboardSettings) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        # What a proxy says of the client is believed by nobody here.
-        proxy_headers=False,
-        server_header=False,
-        ws="wsproto",
-        ws_max_size=_MESSAGE_BYTES_MAX,
-        log_config=None,
-        # What it says of WebSockets holds the pages' ids.
-        log_level="warning",
-        access_log=False,
-        limit_concurrency=settings.pages_max * _CONNECTIONS_A_PAGE,
-        timeout_graceful_shutdown=_DRAIN_TIMEOUT_S,
-    )
