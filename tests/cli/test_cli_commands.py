@@ -9,11 +9,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from arc_eval_db.cli.commands import cli
+from arc_eval_db.cli.running import command
 from arc_eval_db.database import DatabaseSettings
+from arc_eval_db.errors import ArcEvalError
 from arc_eval_db.migrations import load_migrations
 from arc_eval_db.migrations.edition import Edition
 from arc_eval_db.producers import EmitterSettings, EventEmitter, ProducerSettings, execution
@@ -66,6 +69,16 @@ def test_help_says_what_it_is_for(invoke: Invoke, arguments: list[str]) -> None:
     assert result.exit_code == 0
     assert "Usage: " in result.output
     assert len(result.output.splitlines()) > 4
+
+
+def test_what_an_error_quotes_does_not_steer_the_terminal() -> None:
+    @click.command()
+    @command
+    def fails() -> None:
+        raise ArcEvalError("tags such as \x1b[31mred\nare not taken")
+
+    result = CliRunner().invoke(fails, color=True)
+    assert (result.exit_code, result.stderr) == (1, "arc-eval-db: tags such as \\x1b[31mred\nare not taken\n")
 
 
 def test_a_command_does_not_wait_for_the_others() -> None:

@@ -233,6 +233,10 @@ async def test_diffs(api: httpx.AsyncClient) -> None:
     assert text[:2] == ["--- careful@1", "+++ careful@2"]
     same = answer(await api.get("/v1/diffs", params={**asked, "after": "careful@1"}))
     assert (same["is_equal"], same["changes"]) == (True, [])
+    for content in ({"a": 1}, {"a": True}):
+        await api.post(f"{CAREFUL}/versions", json={"content": content})
+    typed = answer(await api.get("/v1/diffs", params={"before": "careful@3", "after": "careful@4"}))
+    assert (typed["is_equal"], len(typed["changes"])) == (False, 1), "to Python, true is 1"
 
 
 async def test_search(api: httpx.AsyncClient) -> None:

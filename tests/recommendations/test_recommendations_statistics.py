@@ -199,4 +199,5 @@ def test_what_does_not_vary_needs_two() -> None:
 
 
 def test_planning_ends_somewhere() -> None:
-    assert scenarios_needed(1e9, 1e-9, alpha=0.05, power=0.8) == SCENARIOS_PLANNED_MAX
+    for difference in (1e-9, 1e-160, 5e-324):
+        assert scenarios_needed(1e9, difference, alpha=0.05, power=0.8) == SCENARIOS_PLANNED_MAX

@@ -473,6 +473,11 @@ async def test_a_schema_is_enforced_on_people_and_never_on_sandboxes(
     await send(worker, [started("careful", {"temperature": "hot"})])
     await push(manager, "careful", {"model": "m1", "temperature": 1})
     assert [version.number for version in await manager.history("careful")] == [3, 2, 1]
+    for constant in (1, True):
+        await manager.set_content_schema("careful", {"const": constant}, by="bob")
+        stored = await manager.get_content_schema("careful")
+        assert stored is not None
+        assert stored["const"] is constant, "to Python, true is 1"
     await manager.set_content_schema("careful", None, by="bob")
     await push(manager, "careful", {})
     actions = [entry.action for entry in await manager.audit("careful")]
@@ -504,6 +509,9 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         ({"$schema": 5}, "only Draft 2020-12 is enforced"),
         ({"allOf": [{}], "$ref": "#/allOf/x"}, "is not in the schema"),
         ({"$ref": "#"}, "leads back to itself without end"),
+        ({"properties": {"a": {"$ref": "#/const"}}, "const": {"type": 7}}, "leads to what is no schema"),
+        ({"properties": {"a": {"$ref": "#/enum/0"}}, "enum": ["x"]}, "leads to what is no schema"),
+        ({"properties": {"a": {"$ref": "#/examples/0"}}, "examples": [[]]}, "leads to what is no schema"),
     ],
 )
 def test_a_schema_that_cannot_be_enforced_is_refused(

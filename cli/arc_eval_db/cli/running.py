@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from arc_eval_db.cli.main import EXIT_FAILED, EXIT_INTERRUPTED
-from arc_eval_db.cli.printable import printable_json
+from arc_eval_db.cli.printable import printable, printable_json
 from arc_eval_db.database import DatabaseSettings
 from arc_eval_db.errors import ArcEvalError
 from arc_eval_db.settings import KafkaSettings
@@ -37,7 +37,9 @@ def command(function: Callable[P, T]) -> Callable[P, T]:
         try:
             return function(*args, **kwargs)
         except ArcEvalError as error:
-            click.echo(f"arc-eval-db: {error}", err=True)
+            # It may quote a file or an event.
+            said = printable(str(error), keep="\n")
+            click.echo(f"arc-eval-db: {said}", err=True)
             sys.exit(EXIT_FAILED)
         except (KeyboardInterrupt, asyncio.CancelledError):
             click.echo("interrupted", err=True)

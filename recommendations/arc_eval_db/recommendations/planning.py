@@ -23,9 +23,11 @@ def scenarios_needed(deviation: float, difference: float, *, alpha: float, power
     if deviation == 0:
         return 2
     effect = difference / deviation
+    if _normal_shift(alpha, power) >= effect * math.sqrt(SCENARIOS_PLANNED_MAX):
+        return SCENARIOS_PLANNED_MAX
     normal = (_normal_shift(alpha, power) / effect) ** 2
     if normal >= _NORMAL_FROM:
-        return math.ceil(min(normal, SCENARIOS_PLANNED_MAX))
+        return math.ceil(normal)
     count = max(2, math.floor(normal))  # the t-test always needs a few more
     while _power(effect, count, alpha) < power:
         count += 1

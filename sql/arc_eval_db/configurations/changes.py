@@ -221,7 +221,8 @@ async def set_content_schema(session: Session, name: str, schema: Mapping[str, A
     locked = await lock(session, name, author)
     locked.require_active()
     before = None if locked.content_schema is None else orjson.loads(locked.content_schema)
-    if before == schema:
+    # As text: to Python, true is 1.
+    if orjson.dumps(before, option=orjson.OPT_SORT_KEYS) == orjson.dumps(schema, option=orjson.OPT_SORT_KEYS):
         return
     await locked.change(AuditAction.SCHEMA_CLEARED if schema is None else AuditAction.SCHEMA_SET)
     await locked.run("set_content_schema", locked.id, None if schema is None else orjson.dumps(schema).decode())

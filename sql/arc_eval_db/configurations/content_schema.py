@@ -52,20 +52,32 @@ def check_schema(schema: Mapping[str, Any]) -> None:
         raise ContentSchemaError("a $ref leads back to itself without end") from error
 
 
+def _is_schema(value: Mapping[str, Any] | bool) -> bool:
+    """Not everything in a schema is one, such as what stands under `const` or under a name that means nothing."""
+    try:
+        Draft202012Validator.check_schema(value)
+    except SchemaError:
+        return False
+    return True
+
+
 def _check_references(resource: Resource[Any], resolver: Any, depth: int) -> None:
     contents = resource.contents
     if not isinstance(contents, Mapping):
         return
     for name in _REFERENCES:
         reference = contents.get(name)
+        if reference is None:
+            continue
         try:
-            if reference is not None:
-                resolver.lookup(reference)
+            target = resolver.lookup(reference).contents
         # ValueError: what points into a list by a name.
         except (Unresolvable, ValueError) as error:
             raise ContentSchemaError(
                 f"{name} {reference!r} is not in the schema, and others are never fetched; put it under $defs"
             ) from error
+        if not isinstance(target, Mapping | bool) or not _is_schema(target):
+            raise ContentSchemaError(f"{name} {reference!r} leads to what is no schema; put one under $defs")
     for inner in resource.subresources():
         _check_references(inner, resolver.in_subresource(inner), depth + 1)
 

@@ -42,7 +42,7 @@ async def diff_versions(
     summaries = {
         name: models.VersionSummary.model_validate(version) for name, version in (("before", first), ("after", second))
     }
-    return models.Diff(**summaries, is_equal=first.content == second.content, **{format_: found})
+    return models.Diff(**summaries, is_equal=first.content_hash == second.content_hash, **{format_: found})
 
 
 async def _found(
