@@ -10,6 +10,7 @@ from scipy import stats
 
 from arc_eval_db.recommendations import (
     ComparisonOptions,
+    Metric,
     RunResult,
     Sample,
     VerdictKind,
@@ -79,6 +80,34 @@ def test_intervals_of_skewed_costs_cover_the_difference(scenarios: int) -> None:
         overall += together.interval(ALPHA).contains(truth)
     assert paired / REPEATS >= COVERED_MIN
     assert overall / REPEATS >= COVERED_MIN
+
+
+@pytest.mark.parametrize("scenarios", [10, 30, 91])
+@pytest.mark.parametrize("rate", [0.02, 0.1, 0.3])
+def test_intervals_of_counts_cover_the_difference(scenarios: int, rate: float) -> None:
+    """Tool errors are few whole numbers: often all scenarios are alike, which no interval may call certain."""
+    random = np.random.default_rng(6)
+    given = covered = 0
+    for _ in range(REPEATS):
+        pivot = paired_means((random.poisson(2 * rate, scenarios) - random.poisson(rate, scenarios)).astype(float))
+        given += pivot is not None
+        covered += pivot is not None and pivot.interval(ALPHA).contains(rate)
+    assert given > REPEATS / 4
+    assert covered / given >= 1 - (0.05 + 3 * (0.05 * 0.95 / given) ** 0.5)
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.5, 0.99])
+def test_scores_of_zero_and_one_are_seldom_found_to_differ_where_they_do_not(rate: float) -> None:
+    random = np.random.default_rng(7)
+    options, repeats = ComparisonOptions(metric=Metric.SCORE), 300
+    wrong = 0
+    for _ in range(repeats):
+        a, b = (
+            sample_of_runs(RunResult(f"s{n}", "failed", score=float(one)) for n, one in enumerate(side))
+            for side in (random.binomial(1, rate, 12), random.binomial(1, rate, 12))
+        )
+        wrong += compare_samples(a, b, options).verdict.kind is not VerdictKind.NO_DIFFERENCE_FOUND
+    assert wrong / repeats <= 0.05 + 3 * (0.05 * 0.95 / repeats) ** 0.5
 
 
 def made(random: np.random.Generator, scenarios: int, better: float, worse: float) -> tuple[Sample, Sample]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arc_eval_db.recommendations import (
@@ -160,8 +161,8 @@ def test_a_difference_smaller_than_the_margin_is_equivalent_and_said() -> None:
 
 def test_a_margin_of_cost_is_a_share_of_the_baseline() -> None:
     a, b = (
-        sample_of_runs(RunResult(f"s{n}", "failed", cost_usd=base + n % 2 * 0.01 * (n % 3)) for n in range(40))
-        for base in (100.0, 100.5)
+        sample_of_runs(RunResult(f"s{n}", "failed", cost_usd=base + n % varied * 0.01) for n in range(40))
+        for base, varied in ((100.0, 2), (100.5, 3))
     )
     assert verdict(a, b, metric="cost_usd", margin=0.01)[0] is VerdictKind.EQUIVALENT
     assert verdict(a, b, metric="cost_usd", margin=0.004)[0] is VerdictKind.WORSE
@@ -327,11 +328,6 @@ def assert_same(first: Difference | None, second: Difference | None) -> None:
         assert one is None or one == pytest.approx(other, rel=1e-6, abs=1e-9), name
 
 
-# A comparison takes 80 ms, most of it to plan how many runs would be enough.
-few = settings(max_examples=settings().max_examples // 4)
-
-
-@few
 @given(a=RUNS, b=RUNS, scenarios_min=st.integers(2, 12))
 def test_swapping_mirrors_the_report(a: list[RunResult], b: list[RunResult], scenarios_min: int) -> None:
     options = ComparisonOptions(scenarios_min=scenarios_min)
@@ -352,7 +348,6 @@ def test_swapping_mirrors_the_report(a: list[RunResult], b: list[RunResult], sce
         assert_same(mirrored(one.overall), other.overall)
 
 
-@few
 @given(a=RUNS, b=RUNS, seed=st.integers(0, 10))
 def test_the_order_of_runs_does_not_matter(a: list[RunResult], b: list[RunResult], seed: int) -> None:
     def shuffled(runs: list[RunResult]) -> list[RunResult]:
@@ -364,7 +359,6 @@ def test_the_order_of_runs_does_not_matter(a: list[RunResult], b: list[RunResult
     assert report(a, b) == report(shuffled(a), shuffled(b))
 
 
-@few
 @given(runs=RUNS, metric=st.sampled_from(Metric))
 def test_the_same_data_are_a_null_result(runs: list[RunResult], metric: Metric) -> None:
     same = sample_of_runs(runs)
@@ -389,6 +383,42 @@ def test_what_is_the_same_but_for_its_last_digit_is_no_difference(margin: float 
     assert report.verdict.kind is VerdictKind.NO_DIFFERENCE_FOUND
     assert "where nothing varies, nothing tells" in report.verdict.text
     assert report.verdict.detectable_difference is None
+
+
+def changed_alike(scenarios: int, *, by: float, **options: Any) -> ComparisonReport:
+    """Costs that differ between scenarios, and by the same between A and B (but for the last digits)."""
+    a, b = (
+        sample_of_runs(one for task in range(scenarios) for one in costs(task, 0.1 + task / 7 + more))
+        for more in (0, by)
+    )
+    return compare_samples(a, b, ComparisonOptions(metric=Metric.COST, **options))
+
+
+def test_what_changed_by_the_same_everywhere_has_no_interval_and_is_judged_by_its_signs() -> None:
+    report = changed_alike(12, by=0.25)
+    assert report.verdict.kind is VerdictKind.WORSE
+    assert report.verdict.text == (
+        "worse: +0.2500 USD of cost a run in each of 12 common scenarios alike, so that nothing tells how large the "
+        "difference may be beyond these; chance alone seldom sends all one way (sign test, p = 0.00049)"
+    )
+    cost = report.metric("cost_usd")
+    assert cost.paired is not None
+    assert cost.overall is not None
+    assert (cost.paired.interval, cost.overall.interval, cost.paired.p_value) == (None, None, 2 / 2**12)
+    assert changed_alike(12, by=-0.25).verdict.kind is VerdictKind.BETTER
+
+
+def test_few_that_changed_by_the_same_prove_nothing() -> None:
+    verdict = changed_alike(5, by=0.25, scenarios_min=2).verdict
+    assert verdict.kind is VerdictKind.NO_DIFFERENCE_FOUND
+    assert verdict.text.endswith("chance alone may send so few all one way")
+
+
+def test_what_changed_by_the_same_and_less_than_the_margin_is_neither_a_difference_nor_proof_of_none() -> None:
+    verdict = changed_alike(12, by=0.001, margin=0.1).verdict
+    assert verdict.kind is VerdictKind.NO_DIFFERENCE_FOUND
+    assert verdict.text.startswith("no difference that matters found: +0.0010 USD of cost a run in each of 12")
+    assert changed_alike(12, by=0.25, margin=0.1).verdict.kind is VerdictKind.WORSE
 
 
 @pytest.mark.parametrize("options", [{"alpha": 1e-17}, {"alpha": 9e-7}, {"power": 0.99999}])

@@ -158,9 +158,10 @@ def check_metric(
         assert found.paired.effect_size == pytest.approx(angles[1] - angles[0])
         return
     if not (b - a).any():  # one and the same task resolved: nothing varies
-        assert (found.paired.interval, found.paired.p_value) == ((0, 0), 1)
+        assert (found.paired.interval, found.paired.p_value) == (None, 1)
         return
     direct = stats.ttest_rel(b, a)
+    assert found.overall.interval is not None
     assert found.paired.interval == pytest.approx(tuple(direct.confidence_interval(0.95)))
     assert found.paired.p_value == pytest.approx(direct.pvalue)
     spread = ((a.var(ddof=1) + b.var(ddof=1)) / 2) ** 0.5
@@ -172,8 +173,7 @@ def check_means(found: Difference, a: np.ndarray, b: np.ndarray) -> None:
     assert (found.a_mean, found.b_mean) == pytest.approx((a.mean(), b.mean()))
     assert found.difference == pytest.approx(b.mean() - a.mean(), abs=1e-12)
     assert found.ratio == pytest.approx(b.mean() / a.mean())
-    assert found.interval is not None
-    assert found.interval.contains(found.difference)
+    assert found.interval is None or found.interval.contains(found.difference)
 
 
 async def test_twenty_four_successes_show_little(client: ArcEvalDBClient) -> None:

@@ -49,8 +49,11 @@ def _decide(
     measured: Measured, difference: Difference | None, options: ComparisonOptions, plan: Plan
 ) -> tuple[VerdictKind, str]:
     metric = measured.metric
-    if difference is None or difference.interval is None or difference.scenarios < options.scenarios_min:
+    if difference is None or difference.scenarios < options.scenarios_min:
         return VerdictKind.TOO_FEW_RUNS, _too_few(measured, options, plan)
+    margin = _in_unit(options.margin, measured, difference)
+    if difference.interval is None:
+        return _decide_by_signs(metric, difference, margin, options)
     interval, level = difference.interval, options.level
     shown = (
         f"B's {metric.label} is {metric.in_words(difference.b_mean)} against {metric.in_words(difference.a_mean)}: "
@@ -59,14 +62,6 @@ def _decide(
     over = f"over {difference.scenarios} common scenarios"
     is_found = not interval.contains(0)
     pivot = measured.pivot()
-    if pivot is not None and pivot.standard_error == 0 and difference.difference == 0:
-        # An interval of width 0 would be certainty, which few runs that are all alike do not give.
-        value = metric.in_words(difference.a_mean)
-        return VerdictKind.NO_DIFFERENCE_FOUND, (
-            f"no difference found: {metric.label} {value} on both sides, {over}; where nothing varies, nothing tells "
-            "how large a difference there may be"
-        )
-    margin = _in_unit(options.margin, measured, difference)
     if margin is not None and pivot is not None and pivot.interval(2 * options.alpha).within(margin):
         also = "; there is a difference, and it is smaller than that" if is_found else ""
         return (
@@ -74,14 +69,40 @@ def _decide(
             f"equivalent within {metric.in_words(margin, signed=True).lstrip('+')}{also}: {shown}, {over}",
         )
     if is_found:
-        is_better = (difference.difference > 0) is metric.higher_is_better
-        kind = VerdictKind.BETTER if is_better else VerdictKind.WORSE
+        kind = _direction(metric, difference)
         return kind, f"{kind.value}: {shown}, {over}"
     compatible = (
         f"no difference found: {metric.in_words(difference.difference, signed=True)} {over}; the data are compatible "
         f"with anything from {_range(metric, interval)} ({level})"
     )
     return VerdictKind.NO_DIFFERENCE_FOUND, ". ".join([compatible, *_what_it_takes(metric, options, plan)])
+
+
+def _decide_by_signs(
+    metric: Metric, difference: Difference, margin: float | None, options: ComparisonOptions
+) -> tuple[VerdictKind, str]:
+    """Of scenarios that all changed by the same: an interval of width 0 would be certainty, which they do not give."""
+    scenarios, p_value = difference.scenarios, difference.p_value
+    if difference.difference == 0:
+        return VerdictKind.NO_DIFFERENCE_FOUND, (
+            f"no difference found: {metric.label} {metric.in_words(difference.a_mean)} on both sides, over {scenarios} "
+            "common scenarios; where nothing varies, nothing tells how large a difference there may be"
+        )
+    same = (
+        f"{metric.in_words(difference.difference, signed=True)} of {metric.label} in each of {scenarios} common "
+        "scenarios alike, so that nothing tells how large the difference may be beyond these"
+    )
+    if margin is not None and abs(difference.difference) < margin:
+        return VerdictKind.NO_DIFFERENCE_FOUND, f"no difference that matters found: {same}"
+    if p_value is not None and p_value < options.alpha:
+        kind = _direction(metric, difference)
+        return kind, f"{kind.value}: {same}; chance alone seldom sends all one way (sign test, p = {p_value:.2g})"
+    return VerdictKind.NO_DIFFERENCE_FOUND, f"no difference found: {same}; chance alone may send so few all one way"
+
+
+def _direction(metric: Metric, difference: Difference) -> VerdictKind:
+    is_better = (difference.difference > 0) is metric.higher_is_better
+    return VerdictKind.BETTER if is_better else VerdictKind.WORSE
 
 
 def _too_few(measured: Measured, options: ComparisonOptions, plan: Plan) -> str:

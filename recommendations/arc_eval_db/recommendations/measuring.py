@@ -14,6 +14,7 @@ from arc_eval_db.recommendations.metrics import Metric
 from arc_eval_db.recommendations.report import Difference
 from arc_eval_db.recommendations.samples import Moments, Sample
 from arc_eval_db.recommendations.statistics import (
+    ROUNDING,
     Array,
     Clusters,
     Interval,
@@ -25,10 +26,8 @@ from arc_eval_db.recommendations.statistics import (
     paired_means,
     paired_rates,
     ratio_of_means,
+    sign_test,
 )
-
-# Three times 0.1, added up and divided by three, is not 0.1.
-_ROUNDING = 1e-12
 
 ByScenario = Mapping[UUID, Moments]
 
@@ -52,12 +51,16 @@ class Measured:
         return [scenario for scenario in self.a if scenario in self.b]
 
     def differences(self) -> Array:
-        """B's mean minus A's, of each common scenario; means that differ in their last digits only do not differ."""
+        """B's mean minus A's, of each common scenario; what differs in its last digits only does not differ."""
         a, b = (_means([side[one] for one in self.common]) for side in (self.a, self.b))
-        return np.where(np.abs(b - a) <= _ROUNDING * np.maximum(np.abs(a), np.abs(b)), 0.0, b - a)
+        rounding = ROUNDING * np.maximum(np.abs(a), np.abs(b))
+        differences = np.where(np.abs(b - a) <= rounding, 0.0, b - a)
+        if len(differences) and np.all(np.abs(differences - differences[0]) <= rounding + rounding[0]):
+            return np.full(len(differences), differences[0])
+        return differences
 
     def pivot(self) -> Pivot | None:
-        """Of the mean of the differences; None where there are too few scenarios."""
+        """Of the mean of the differences; None where there are too few scenarios, or all changed by the same."""
         if not self.common:
             return None
         if self.metric is not Metric.SUCCESS:
@@ -89,6 +92,7 @@ class Measured:
         # The mean of the differences: where nothing differs it is 0, and not the last digit of two sums.
         difference = float(self.differences().mean())
         pivot = self.pivot()
+        p_value = pivot.p_value() if pivot else sign_test(self.differences()) if len(common) > 1 else None
         ones = np.ones(len(common))
         spread = (float(a_means.var(ddof=1)), float(b_means.var(ddof=1))) if len(common) > 1 else (0.0, 0.0)
         return Difference(
@@ -99,7 +103,7 @@ class Measured:
             pivot.interval(alpha) if pivot else None,
             *self._ratio(Clusters(ones, a_means, ones, b_means), alpha),
             *self._effect(a_mean, b_mean, difference, spread, 2 * len(common)),
-            pivot.p_value() if pivot else None,
+            p_value,
         )
 
     def overall(self, alpha: float) -> Difference | None:

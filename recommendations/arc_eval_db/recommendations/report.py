@@ -91,16 +91,17 @@ class Difference:
     difference: float
     """B minus A, in the metric's unit; of rates from -1 to 1."""
     interval: Interval | None
-    """Of the difference; None where there are too few scenarios for one."""
+    """Of the difference; None where there are too few scenarios for one, or where all of them changed by the same."""
     ratio: float | None
     """B over A; None where A's mean is not above 0."""
     ratio_interval: Interval | None
-    """None also for rates, and where a mean cannot be told from 0."""
+    """None also for rates, where a mean cannot be told from 0, and where the ratio varies nowhere."""
     effect_size: float | None
     """None where the values do not vary."""
     effect_name: Literal["cohens_h", "hedges_g"]
     p_value: float | None = None
-    """Of paired differences only; below alpha exactly where the interval leaves 0 out."""
+    """Of paired differences only; below alpha exactly where the interval leaves 0 out. By the sign test where all
+    scenarios changed by the same."""
     p_value_adjusted: float | None = None
     """By Holm, over the metrics that the verdict is not about."""
 

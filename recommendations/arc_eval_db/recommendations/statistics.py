@@ -12,10 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_effectsize
 
 Array = NDArray[np.float64]
+
+ROUNDING = 1e-12
+"""The share of a value that is no more than its last digits: three times 0.1, added up and divided by three, is not
+0.1."""
 
 
 class Interval(NamedTuple):
@@ -39,6 +42,7 @@ class Pivot:
 
     center: float
     standard_error: float
+    """Above 0: what varies nowhere tells nothing about how far off it is."""
     degrees_of_freedom: float
     """Infinite: the normal distribution."""
     limit: float = math.inf
@@ -51,8 +55,6 @@ class Pivot:
 
     def p_value(self) -> float:
         """Of the hypothesis that the truth is 0, two-sided; below alpha exactly where the interval leaves 0 out."""
-        if self.standard_error == 0:
-            return 1.0 if self.center == 0 else 0.0
         return float(2 * stats.t.sf(abs(self.center) / self.standard_error, self.degrees_of_freedom))
 
 
@@ -78,11 +80,22 @@ def paired_rates(differences: Array, steps: Array) -> Pivot:
 
 
 def paired_means(differences: Array) -> Pivot | None:
-    """The mean of per-scenario differences, by Student's t; None with fewer than two."""
+    """The mean of per-scenario differences, by Student's t; None with fewer than two, or where all are the same."""
     count = len(differences)
-    if count < 2:
+    if count < 2 or np.ptp(differences) == 0:
         return None
     return Pivot(float(np.mean(differences)), float(np.std(differences, ddof=1)) / math.sqrt(count), count - 1)
+
+
+def sign_test(differences: Array) -> float | None:
+    """The p-value of as many scenarios that became more as became less, two-sided and exact; None without any.
+
+    It needs no spread: with the two sides swapped by chance, all of `n` scenarios go the same way once in 2^(n - 1).
+    """
+    if not len(differences):
+        return None
+    more, less = int(np.sum(differences > 0)), int(np.sum(differences < 0))
+    return float(stats.binomtest(more, more + less).pvalue) if more + less else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +132,22 @@ class Clusters:
 def overall_means(clusters: Clusters) -> Pivot | None:
     """The difference of the means over all runs; scenarios are the clusters (linearised, as in surveys).
 
-    None where a side has fewer than two scenarios.
+    None where a side has fewer than two scenarios, and where nothing varies.
     """
     if clusters.degrees_of_freedom < 1:
         return None
     a, b = clusters.residuals()
-    return Pivot(clusters.b_mean - clusters.a_mean, _clustered_error(b - a), clusters.degrees_of_freedom)
+    error = _clustered_error(b - a)
+    if error <= ROUNDING * max(abs(clusters.a_mean), abs(clusters.b_mean)):
+        return None
+    return Pivot(clusters.b_mean - clusters.a_mean, error, clusters.degrees_of_freedom)
 
 
 def ratio_of_means(clusters: Clusters, alpha: float) -> Interval | None:
-    """B's mean over A's, by Fieller's theorem; None where either mean cannot be told from 0."""
+    """B's mean over A's, by Fieller's theorem.
+
+    None where either mean cannot be told from 0, and where the ratio is the same in all scenarios.
+    """
     if clusters.degrees_of_freedom < 1:
         return None
     a, b = clusters.residuals()
@@ -139,7 +158,10 @@ def ratio_of_means(clusters: Clusters, alpha: float) -> Interval | None:
     z = clusters.b_mean**2 - squared * float(b @ b)
     if x <= 0 or z <= 0 or y <= 0:
         return None
-    root = math.sqrt(max(y**2 - x * z, 0.0))
+    squared_root = y**2 - x * z
+    if squared_root <= ROUNDING * y**2:
+        return None
+    root = math.sqrt(squared_root)
     # One root as usual and the other through their product, so that no digits cancel.
     return Interval(z / (y + root), (y + root) / x)
 
@@ -178,8 +200,16 @@ def hedges_g(difference: float, a_variance: float, b_variance: float, count: int
 
 
 def adjusted_by_holm(p_values: list[float]) -> list[float]:
-    """p-values that allow for there being several, by Holm's method."""
-    return [float(value) for value in multipletests(p_values, method="holm")[1]] if p_values else []
+    """p-values that allow for there being several, by Holm's method.
+
+    Not by statsmodels' `multipletests`: each call of it collects all garbage of the process, which a server feels.
+    """
+    count, least = len(p_values), 0.0
+    adjusted = [0.0] * count
+    for rank, index in enumerate(sorted(range(count), key=p_values.__getitem__)):
+        least = max(least, min((count - rank) * p_values[index], 1.0))
+        adjusted[index] = least
+    return adjusted
 
 
 def _clustered_error(contributions: Array) -> float:
