@@ -259,6 +259,18 @@ async def test_a_process_knows_no_secret_and_tells_what_is_wrong(monkeypatch: py
 
 
 @pytest.mark.parametrize(
+    "schema",
+    [{"if": {"$ref": "#/$defs/x"}, "$defs": {"x": {"if": {"$ref": "#"}}}}, {"type": 7}],
+    ids=["panic", "error"],
+)
+async def test_a_stored_schema_that_fails_the_validator_says_the_way_out(schema: dict[str, Any]) -> None:
+    """Set by hand, or by a version that checked less."""
+    arguments = {"configuration": "careful", "schema": orjson.dumps(schema).decode(), "content": {}}
+    with pytest.raises(TaskRefusedError, match=r"schema of careful makes the .*\(\w+\); set another: .* careful FILE"):
+        await Bounded().run("content", arguments)
+
+
+@pytest.mark.parametrize(
     ("schema", "content", "said"),
     [
         (

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from arc_eval_db.configurations.content_schema import check_schema, content_problems
+from arc_eval_db.configurations.content_schema import check_schema, content_problems, unenforceable
 from arc_eval_db.configurations.differences import differences, json_patch, text_diff
 from arc_eval_db.configurations.errors import ContentSchemaError
 
@@ -51,6 +51,16 @@ TASKS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
 }
 
 
+_OF_SCHEMAS = frozenset({"schema", "content"})
+
+
+def _unenforceable(arguments: Mapping[str, Any], error: BaseException) -> ContentSchemaError:
+    why = f"makes the validator fail ({type(error).__name__})"
+    if "configuration" in arguments:
+        return unenforceable(arguments["configuration"], why)
+    return ContentSchemaError(f"the schema {why}")
+
+
 def limit(cpu_s: int, memory_bytes: int) -> None:
     """Let the kernel end this process where it takes more; where it cannot, the parent's deadline does."""
     try:
@@ -75,6 +85,13 @@ def main(cpu_s: int, memory_bytes: int) -> None:
             reply = {"result": TASKS[request["task"]](request["arguments"])}
         except ContentSchemaError as error:
             reply = {"refused": str(error)}
+        except MemoryError:
+            raise
+        # The validator is partly written in Rust: what it panics with where the stack ends is no Exception.
+        except BaseException as error:
+            if request["task"] not in _OF_SCHEMAS:
+                raise
+            reply = {"refused": str(_unenforceable(request["arguments"], error))}
         sys.stdout.buffer.write(orjson.dumps(reply))
         sys.stdout.buffer.flush()
     except MemoryError:

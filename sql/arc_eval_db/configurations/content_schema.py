@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from graphlib import CycleError, TopologicalSorter
 from itertools import islice
 from typing import Any
 
@@ -44,12 +45,9 @@ def check_schema(schema: Mapping[str, Any]) -> None:
         raise ContentSchemaError("the schema is nested too deep") from error
     resource = DRAFT202012.create_resource(schema)
     registry: Registry[Any] = Registry().with_resource("", resource).crawl()
-    _check_references(resource, registry.resolver_with_root(resource), 0)
-    try:
-        # A definition that is made of itself alone never ends, whatever it is asked about.
-        Draft202012Validator(schema, registry=Registry()).is_valid({})
-    except RecursionError as error:
-        raise ContentSchemaError("a $ref leads back to itself without end") from error
+    _check_references(resource, registry.resolver_with_root(resource))
+    # Definitions that double with every `$ref` take too long even for this: whoever waits ends it.
+    Draft202012Validator(schema, registry=Registry()).is_valid({})
 
 
 def _is_schema(value: Mapping[str, Any] | bool) -> bool:
@@ -61,25 +59,57 @@ def _is_schema(value: Mapping[str, Any] | bool) -> bool:
     return True
 
 
-def _check_references(resource: Resource[Any], resolver: Any, depth: int) -> None:
-    contents = resource.contents
-    if not isinstance(contents, Mapping):
-        return
-    for name in _REFERENCES:
-        reference = contents.get(name)
-        if reference is None:
+def _check_references(root: Resource[Any], resolver: Any) -> None:
+    """Every `$ref` leads to a schema, also from there on, and none back to where it came from at the same value."""
+    seen: dict[int, list[int]] = {}
+    """Of each schema, by `id`: those that are asked about the same value."""
+    waiting = [(root, resolver)]
+    while waiting:
+        resource, resolver = waiting.pop()
+        contents = resource.contents
+        if not isinstance(contents, Mapping) or id(contents) in seen:
             continue
-        try:
-            target = resolver.lookup(reference).contents
-        # ValueError: what points into a list by a name.
-        except (Unresolvable, ValueError) as error:
-            raise ContentSchemaError(
-                f"{name} {reference!r} is not in the schema, and others are never fetched; put it under $defs"
-            ) from error
-        if not isinstance(target, Mapping | bool) or not _is_schema(target):
-            raise ContentSchemaError(f"{name} {reference!r} leads to what is no schema; put one under $defs")
-    for inner in resource.subresources():
-        _check_references(inner, resolver.in_subresource(inner), depth + 1)
+        seen[id(contents)] = [id(one) for one in _of_the_same_value(contents)]
+        for name in _REFERENCES:
+            if (reference := contents.get(name)) is not None:
+                found = _looked_up(name, reference, resolver)
+                seen[id(contents)].append(id(found.contents))
+                waiting.append((DRAFT202012.create_resource(found.contents), found.resolver))
+        waiting.extend((inner, resolver.in_subresource(inner)) for inner in resource.subresources())
+    try:
+        TopologicalSorter(seen).prepare()
+    except CycleError as error:
+        raise ContentSchemaError("a $ref leads back to itself without end") from error
+
+
+def _looked_up(name: str, reference: str, resolver: Any) -> Any:
+    try:
+        found = resolver.lookup(reference)
+    # ValueError: what points into a list by a name.
+    except (Unresolvable, ValueError) as error:
+        raise ContentSchemaError(
+            f"{name} {_cut(repr(reference))} is not in the schema, and others are never fetched; put it under $defs"
+        ) from error
+    if not isinstance(found.contents, Mapping | bool) or not _is_schema(found.contents):
+        raise ContentSchemaError(f"{name} {_cut(repr(reference))} leads to what is no schema; put one under $defs")
+    return found
+
+
+def _of_the_same_value(schema: Mapping[str, Any]) -> Iterator[Any]:
+    """Schemas in a schema that are asked about the same value as it, and not about a part of it."""
+    for name in ("not", "if", "then", "else"):
+        if name in schema:
+            yield schema[name]
+    for name in ("allOf", "anyOf", "oneOf"):
+        yield from schema.get(name, ())
+    yield from schema.get("dependentSchemas", {}).values()
+
+
+def unenforceable(configuration: str, why: str) -> ContentSchemaError:
+    """That a schema which was set, perhaps by an earlier version, cannot be enforced."""
+    return ContentSchemaError(
+        f"the schema of {configuration} {why}; set another: arc-eval-db config schema set {configuration} FILE"
+    )
 
 
 def content_problems(configuration: str, schema: str, content: Mapping[str, Any]) -> list[str]:
@@ -98,12 +128,9 @@ def content_problems(configuration: str, schema: str, content: Mapping[str, Any]
             for error in islice(validator.iter_errors(content), _COUNTED_MAX)
         ]
     except RecursionError as error:
-        raise ContentSchemaError(f"the schema of {configuration} leads back to itself without end") from error
+        raise unenforceable(configuration, "leads back to itself without end") from error
     except Unresolvable as error:
-        raise ContentSchemaError(
-            f"the schema of {configuration} refers to what is not in it, and others are never fetched; "
-            f"set another: arc-eval-db config schema set {configuration} FILE"
-        ) from error
+        raise unenforceable(configuration, "refers to what is not in it, and others are never fetched") from error
     more = len(problems) - PROBLEMS_MAX
     at_least = "at least " if len(problems) == _COUNTED_MAX else ""
     return problems[:PROBLEMS_MAX] + ([f"and {at_least}{more} more"] if more > 0 else [])
