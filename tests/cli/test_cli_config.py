@@ -92,9 +92,68 @@ def test_what_is_not_pushed(run: Command, given: str, message: str) -> None:
     assert result.output.count("\n") == 1
 
 
+def test_a_new_configuration_is_said_to_be_one(run: Command, agent: Path) -> None:
+    """A misspelt name is seen at once."""
+    assert run("push", agent).stdout.endswith("  new, the first of a new configuration\n")
+    assert run("push", "-", "--name", "careful", given="a: 1").stdout.endswith("  new\n")
+    assert document(run("push", agent, "--name", "carefull", "--json"))["created_configuration"]
+    assert not document(run("push", agent, "--json"))["created_configuration"]
+    for name in (".", "..", " ", "a\x9b", "a\u202e"):
+        failed(run("push", agent, "--name", name), "is no name to give a configuration")
+
+
+def test_info_and_describe(run: Command, agent: Path) -> None:
+    run("push", agent, "--label", "candidate")
+    assert run("describe", "careful", "for the grid", "--expected-revision", 1).exit_code == 1
+    revision = document(run("info", "careful", "--json"))["revision"]
+    described = run("describe", "careful", "for the grid", "--expected-revision", revision)
+    assert described.stdout == "careful is described\n"
+    shown = dict(line.split(maxsplit=1) for line in run("info", "careful").stdout.splitlines())
+    assert shown == {
+        **shown,
+        "name": "careful",
+        "description": "for the grid",
+        "revision": str(revision + 1),
+        "latest": "1",
+        "labels": "candidate=1",
+        "schema": "none",
+        "archived": "no",
+    }
+    failed(run("info", "bold"), "there is no configuration bold")
+    failed(run("describe", "bold", "x"), "there is no configuration bold")
+
+
 def test_files_that_are_none(run: Command, tmp_path: Path) -> None:
     failed(run("push", tmp_path / "none.yaml"), "none.yaml: No such file or directory")
-    failed(run("push", tmp_path), "Is a directory")
+    failed(run("push", tmp_path), 'Is a directory; name a YAML or JSON file, or "-" for standard input')
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "exit_code"),
+    [
+        (["list", "--after", "\udcff"], "after: neither NUL nor half a surrogate pair is in any text", 1),
+        (["search", "\x00"], "text: neither NUL", 1),
+        (["search", "--label", "\x00"], "label: neither NUL", 1),
+        (["audit", "\x00"], "name: neither NUL", 1),
+        (["audit", "--before", 2**63], "is not in the range", 2),
+        (["history", "careful", "--before", 3_000_000_000], "is not in the range", 2),
+        (["deployments", "--before", 10**20], "is not in the range", 2),
+        (["deployments", "--deployment", "\x00"], "deployment: neither NUL", 1),
+        (["deployments", "--since", "1d", "--until", "2d"], "must be before --until", 2),
+        (["describe", "careful", "\x00"], "description: neither NUL", 1),
+    ],
+)
+def test_what_the_database_could_not_take_is_refused_before_it(
+    run: Command, arguments: list[object], message: str, exit_code: int
+) -> None:
+    failed(run(*arguments), message, exit_code)
+
+
+def test_the_last_moment_there_is_can_be_asked_about(run: Command, agent: Path) -> None:
+    run("push", agent)
+    run("deploy", "careful", "--deployment", "ap-1", "--environment", "main")
+    found = document(run("deployments", "--at", "9999-12-31T23:59:59.999999Z", "--json"))["deployments"]
+    assert [one["configuration"] for one in found] == ["careful"]
 
 
 def test_create_list_search_show_and_history(run: Command, agent: Path) -> None:
@@ -117,10 +176,10 @@ def test_create_list_search_show_and_history(run: Command, agent: Path) -> None:
     for conditions in (("care",), ("--label", "production"), ("--containing", '{"model": "m1"}')):
         found = document(run("search", *conditions, "--json"))["configurations"]
         assert [one["name"] for one in found] == ["careful"], conditions
-    for wrong in ("{", "[1]"):
-        failed(run("search", "--containing", wrong), "--containing", exit_code=2)
+    for wrong in ("{", "[1]", '{"a": 1, "a": 1}', '{"a":' * 10_000, "nan"):
+        failed(run("search", "--containing", wrong), "--containing:1:", exit_code=2)
     shown = run("show", "careful@production").stdout
-    assert "version careful@1" in shown
+    assert "version  careful@1" in shown
     assert '"tools": [' in shown
     assert document(run("show", "careful", "--json"))["content"] == CONTENT
     assert "content" not in document(run("history", "careful", "--json"))["versions"][0]
@@ -179,6 +238,10 @@ def test_diff(run: Command, agent: Path, tmp_path: Path) -> None:
         ("removed", "$.tools"),
     ]
     failed(run("diff", "careful@1", "careful@2"), "careful has no version 2; its latest is 1")
+    other = tmp_path / "agent.conf"
+    failed(run("diff", "careful", other), "those that are: arc-eval-db config list\n")
+    other.write_text("a: 1")
+    failed(run("diff", "careful", other), "is a file, but those are known by .yaml, .yml, .json: give it as")
 
 
 def test_a_terminal_sees_colours(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -219,6 +282,8 @@ def test_archiving(run: Command, agent: Path) -> None:
     assert run("archive", "careful").stdout == "careful is archived\n"
     assert run("list").stdout == "no configurations\n"
     assert "archived; " in run("list", "--archived").stdout
+    assert not run("info", "careful").stdout.endswith("no\n")
+    failed(run("unarchive", "careful", "--expected-revision", 1), "was changed meanwhile")
     failed(run("push", agent, "--label", "x"), "first: arc-eval-db config unarchive careful")
     assert document(run("unarchive", "careful", "--json")) == {"configuration": "careful", "archived": False}
     assert run("push", agent, "--label", "x").exit_code == 0

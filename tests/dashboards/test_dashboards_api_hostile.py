@@ -174,6 +174,18 @@ async def test_moments(file_api: httpx.AsyncClient, moment: str) -> None:
     assert found["errors"][0]["path"] == "query.at"
 
 
+async def test_a_span_in_which_there_is_no_moment(file_api: httpx.AsyncClient) -> None:
+    span = {"since": "2026-11-24T00:00:00Z", "until": "2026-11-23T00:00:00Z"}
+    for address, more in (("/v1/deployments", {}), ("/v1/comparisons", {"a": "x", "b": "y"})):
+        found = problem(await file_api.get(address, params=span | more), 422, "invalid")
+        assert found["errors"] == [{"path": "query.until", "message": "must be after since"}]
+
+
+async def test_names_that_nobody_sees(file_api: httpx.AsyncClient) -> None:
+    for name in (".", "..", " ", "a\x9b", "a\u202e"):
+        problem(await file_api.post(CONFIGURATIONS, json={"name": name}), 422, "invalid")
+
+
 async def test_references(api: httpx.AsyncClient) -> None:
     for selector in ("b@3", "1b", "-1", "@", "1" * 10):
         problem(await api.get(f"/v1/configurations/careful/versions/{selector}"), 422, "invalid")

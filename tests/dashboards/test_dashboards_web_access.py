@@ -286,6 +286,8 @@ async def test_more_pages_than_may_be_open_are_told_to_come_back(
 async def test_on_loopback_only_names_of_loopback_are_answered(dashboard: ServedDashboard) -> None:
     async with httpx.AsyncClient(base_url=dashboard.url) as client:
         assert (await client.get("/", headers={"Host": "rebound.example"})).status_code == 421
+        assert (await client.get("/metrics", headers={"Host": "rebound.example"})).status_code == 421
+        assert (await client.get("/healthz", headers={"Host": "10.0.0.5:8330"})).status_code == 200
         assert (await client.get("/", headers={"X-Forwarded-For": "203.0.113.7"})).status_code == 401
         assert (await client.get("/")).status_code == 200
     assert await socket_status(dashboard.url, Host="rebound.example", Origin="http://rebound.example") == 403

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -16,6 +19,7 @@ from arc_eval_db.recommendations import ComparisonOptions, ComparisonReport, com
 from arc_eval_db.records import Envelope, ExecutionReference, ExecutionStart, Outcome, ToolUse
 from arc_eval_db.schemas import ids
 from arc_eval_db.sql import queries
+from support.conditions import eventually
 
 pytestmark = pytest.mark.database
 
@@ -211,6 +215,8 @@ async def test_a_version_is_not_compared_with_itself(client: ArcEvalDBClient) ->
 async def test_arguments_are_checked(client: ArcEvalDBClient) -> None:
     with pytest.raises(ValueError, match="offset from UTC"):
         await compare(client, "first", "second", since=datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
+    with pytest.raises(ValueError, match="since must be before until"):
+        await compare(client, "first", "second", since=datetime.now(UTC), until=datetime(2026, 1, 1, tzinfo=UTC))
     with pytest.raises(ValueError, match="runs_max: must be at least 1"):
         await compare(client, "first", "second", runs_max=0)
 
@@ -237,3 +243,43 @@ async def test_only_the_two_versions_rows_are_looked_at(client: ArcEvalDBClient,
     assert "tool_usage_execution_id_idx" in plan
     assert "Seq Scan on outcomes" not in plan
     assert "Seq Scan on tool_usage" not in plan
+
+
+async def test_two_at_once_and_who_gives_up_leaves_the_queue(
+    client: ArcEvalDBClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing ends a thread: so there are few of them, and none is begun for nobody."""
+    await run(client, A)
+    await run(client, B)
+    asked: list[None] = []
+    begun: list[None] = []
+    release = threading.Event()
+
+    def prepared(*_: object, **__: object) -> Callable[[], str]:
+        asked.append(None)
+        return work
+
+    def work() -> str:
+        begun.append(None)
+        assert release.wait(20)
+        return "done"
+
+    async def are_asked_for() -> bool:
+        return len(asked) == 5
+
+    async def are_begun() -> bool:
+        return len(begun) == 2
+
+    monkeypatch.setattr(comparing, "partial", prepared)
+    first = [asyncio.create_task(compare(client, "first", "second")) for _ in range(2)]
+    await eventually(are_begun, "two are at work")
+    more = [asyncio.create_task(compare(client, "first", "second")) for _ in range(3)]
+    await eventually(are_asked_for, "three wait")
+    assert len(begun) == 2
+    for task in more[:2]:
+        task.cancel()
+    await asyncio.wait(more[:2], timeout=20)
+    release.set()
+    done: list[Any] = await asyncio.wait_for(asyncio.gather(*first, more[2]), 20)
+    assert done == ["done"] * 3
+    assert len(begun) == 3

@@ -132,6 +132,8 @@ def test_json_is_json_also_where_the_name_does_not_say_so() -> None:
     assert read_document(b"{a: no}", "-") == {"a": "no"}
     assert read_document(b"\xef\xbb\xbfa: 1", "-") == {"a": 1}
     assert refused(b'{"a": 1, "a": 2}', "-").startswith("-:1:10: the key 'a' stands twice")
+    assert len(refused(b'{"%s": 1, "%s": 2}' % (b"k" * 100_000, b"k" * 100_000), "-")) < 200
+    assert len(refused(b"{%s: 1, %s: 2}" % (b"k" * 500, b"k" * 500), "-")) < 200
 
 
 def test_as_deep_as_allowed() -> None:

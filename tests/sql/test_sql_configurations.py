@@ -622,9 +622,14 @@ async def test_what_ran_in_a_deployment_on_tuesday(manager: ConfigurationManager
     first = (await manager.deployments(limit=1))[0]
     assert first.configuration_version_id == ids.configuration_version_id({"model": 1})
     assert len(await manager.deployments(before_id=first.id)) == 3
-    moments: tuple[dict[str, Any], ...] = ({"at": monday.replace(tzinfo=None)}, {"at": monday, "since": monday})
-    for wrong in moments:
-        with pytest.raises(ValueError, match="at"):
+    moments: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"at": monday.replace(tzinfo=None)}, "offset from UTC"),
+        ({"at": monday, "since": monday}, "at is a moment"),
+        ({"since": monday, "until": monday}, "since must be before until"),
+        ({"before_id": 2**63}, "before_id: from 0 to"),
+    )
+    for wrong, message in moments:
+        with pytest.raises(ValueError, match=message):
             await manager.deployments(**wrong)
 
 

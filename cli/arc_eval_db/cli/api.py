@@ -88,7 +88,7 @@ def serve(host: str, port: int, allowed_hosts: tuple[str, ...], log_level: str) 
     from arc_eval_db.dashboards.api.server import serve as serve_api  # noqa: PLC0415 - needs the extra
 
     configure_logging(log_level)
-    settings = ApiSettings(host=host, port=port, allowed_hosts=frozenset(name.lower() for name in allowed_hosts))
+    settings = ApiSettings(host=host, port=port, allowed_hosts=frozenset(allowed_hosts))
     database = ApiDatabase(database_settings())
 
     def tell(url: str, is_open: bool) -> None:

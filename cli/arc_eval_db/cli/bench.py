@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
+from arc_eval_db.cli.finite import FiniteRange
 from arc_eval_db.cli.running import command, end_like_ctrl_c, print_table, progress, run_async
 from arc_eval_db.consumers.logs import configure_logging
 
@@ -37,7 +38,7 @@ SECTIONS = ("emit", "produce", "fetch", "validate", "copy", "sink", "latency", "
 @click.option("--partitions", type=click.IntRange(2, 100), help="Of each topic; an even number.  [default: 4]")
 @click.option("--seed", type=int, help="What the workloads are made from.  [default: 1]")
 @click.option("--rate", type=click.IntRange(1, 100_000), help="Events a second in `latency`.  [default: 2,000]")
-@click.option("--seconds", "latency_s", type=click.FloatRange(1, 3600), help="Of `latency`, each.  [default: 15]")
+@click.option("--seconds", "latency_s", type=FiniteRange(1, 3600), help="Of `latency`, each.  [default: 15]")
 @click.option("--quick", is_flag=True, help="Few events, once: shows that everything works, and no speed.")
 @click.option("--only", metavar="TEXT", help="Run only what has this in its name, such as 'lifecycle, 1'.")
 @click.option(

@@ -10,6 +10,7 @@ import sys
 
 import click
 
+from arc_eval_db.cli.finite import FiniteRange
 from arc_eval_db.cli.main import EXIT_FAILED, EXIT_FOUND
 from arc_eval_db.cli.printable import printable
 from arc_eval_db.cli.running import (
@@ -35,14 +36,14 @@ _FOUND = (CanaryResult.NOT_CONSUMED, CanaryResult.DEAD_LETTERED, CanaryResult.WR
 @click.option(
     "--interval",
     "interval_s",
-    type=click.FloatRange(0.1, 86_400),
+    type=FiniteRange(0.1, 86_400),
     metavar="SECONDS",
     help="Run again and again until Ctrl-C.  [default: ARC_EVAL_CANARY_INTERVAL_S, or 60]",
 )
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(0, 3600, min_open=True),
+    type=FiniteRange(0, 3600, min_open=True),
     metavar="SECONDS",
     help="What takes longer has not arrived.  [default: ARC_EVAL_CANARY_TIMEOUT_S, or 30]",
 )

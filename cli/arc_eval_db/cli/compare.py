@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from arc_eval_db.cli.finite import FiniteRange
 from arc_eval_db.cli.main import EXIT_FOUND
-from arc_eval_db.cli.moments import MOMENT
+from arc_eval_db.cli.moments import MOMENT, require_span
 from arc_eval_db.cli.running import command, database_settings, json_option, print_json, run_async
 from arc_eval_db.database import Session
 from arc_eval_db.errors import FatalError
@@ -36,18 +37,18 @@ class StatisticsMissingError(FatalError):
 )
 @click.option(
     "--detect",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     default=5.0,
     show_default=True,
     help="The smallest difference of interest: points of the success rate; of another metric, % of A's mean.",
 )
 @click.option(
     "--margin",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     help="A difference below this does not matter (as --detect): the verdict may be that A and B are equivalent.",
 )
-@click.option("--alpha", type=click.FloatRange(1e-6, 0.5, max_open=True), default=0.05, show_default=True)
-@click.option("--power", type=click.FloatRange(0, 0.9999, min_open=True), default=0.8, show_default=True)
+@click.option("--alpha", type=FiniteRange(1e-6, 0.5, max_open=True), default=0.05, show_default=True)
+@click.option("--power", type=FiniteRange(0, 0.9999, min_open=True), default=0.8, show_default=True)
 @click.option(
     "--scenarios-min",
     type=click.IntRange(2),
@@ -92,6 +93,7 @@ def compare(
     In a script, to stop where B is worse than A or where that cannot be told yet:
       arc-eval-db compare A B --fail-if worse --fail-if too_few_runs
     """
+    require_span(since, until)
     _require_statistics()
     from arc_eval_db.cli.compare_output import print_report  # noqa: PLC0415 - takes a second, and needs the extra
     from arc_eval_db.recommendations import ComparisonOptions  # noqa: PLC0415 - see above

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import asdict
@@ -14,6 +13,7 @@ import click
 from arc_eval_db.cli.config_output import (
     configuration_fields,
     print_audit,
+    print_configuration,
     print_configurations,
     print_history,
     print_version,
@@ -29,16 +29,24 @@ from arc_eval_db.configurations import (
     ConfigurationError,
     ConfigurationManager,
     ConfigurationVersion,
+    DocumentError,
     Pushed,
     read_stream,
 )
-from arc_eval_db.configurations.reader import ROWS_MAX
+from arc_eval_db.configurations.json_text import JsonReader, require_object
+from arc_eval_db.configurations.reader import NUMBER_MAX, ROW_ID_MAX, ROWS_MAX
 
 K = TypeVar("K")
 T = TypeVar("T")
 
+ROW_ID = click.IntRange(1, ROW_ID_MAX)
+
 limit_option = click.option(
     "--limit", type=click.IntRange(1, ROWS_MAX), default=100, show_default=True, help="Rows at the most."
+)
+
+revision_option = click.option(
+    "--expected-revision", type=click.IntRange(1), help="Only if the configuration is still at this revision."
 )
 
 
@@ -56,9 +64,7 @@ def config() -> None:
 @click.option("--name", help='The configuration.  [default: the file\'s top-level "name", as the SDK takes it]')
 @click.option("--label", "labels", multiple=True, help="Move this label to the version. May be repeated.")
 @click.option("--description", help="What the configuration is for.")
-@click.option(
-    "--expected-revision", type=click.IntRange(1), help="Only if the configuration is still at this revision."
-)
+@revision_option
 @by_option
 @click.option("--dry-run", is_flag=True, help="Do everything, take it back, and say what would happen.")
 @json_option
@@ -75,7 +81,8 @@ def push(
 ) -> None:
     """Make the content of FILE, YAML or JSON, a version; "-" reads standard input.
 
-    The same content is the same version, whoever pushes it, and whatever sandbox has sent it.
+    A configuration that is not there is created, and the answer says so. The same content is the same version, whoever
+    pushes it, and whatever sandbox has sent it.
     """
     content = read_file(file)
     name = name or _name_in(content, file)
@@ -153,11 +160,9 @@ def search(
     contained = None
     if containing is not None:
         try:
-            contained = json.loads(containing)
-        except ValueError as error:
-            raise click.BadParameter(f"not JSON: {error}", param_hint="--containing") from None
-        if not isinstance(contained, dict):
-            raise click.BadParameter("must be an object", param_hint="--containing")
+            contained = require_object(JsonReader(containing, "--containing").read(), "--containing")
+        except DocumentError as error:
+            raise click.BadParameter(str(error)) from error
     _print_found(as_json, limit, after, text=text, label=label, containing=contained, archived=archived)
 
 
@@ -176,7 +181,22 @@ def show(reference: str, as_json: bool) -> None:
 
 @config.command()
 @click.argument("name")
-@click.option("--before", type=click.IntRange(1), metavar="NUMBER", help="Only numbers below this one: the next page.")
+@json_option
+@command
+def info(name: str, as_json: bool) -> None:
+    """Show a configuration, archived or not: its description, labels, and the revision that changes can ask for."""
+    found = run_async(with_manager(lambda manager: manager.get(name)))
+    if as_json:
+        print_json(configuration_fields(found))
+    else:
+        print_configuration(found)
+
+
+@config.command()
+@click.argument("name")
+@click.option(
+    "--before", type=click.IntRange(1, NUMBER_MAX), metavar="NUMBER", help="Only numbers below this one: the next page."
+)
 @limit_option
 @json_option
 @command
@@ -197,7 +217,7 @@ def history(name: str, before: int | None, limit: int, as_json: bool) -> None:
 
 @config.command()
 @click.argument("name", required=False)
-@click.option("--before", type=click.IntRange(1), metavar="ID", help="Only entries before this one: the next page.")
+@click.option("--before", type=ROW_ID, metavar="ID", help="Only entries before this one: the next page.")
 @limit_option
 @json_option
 @command
@@ -223,7 +243,8 @@ def read_file(file: str) -> dict[str, Any]:
         with Path(file).open("rb") as stream:
             return read_stream(stream, file)
     except OSError as error:
-        raise ConfigurationError(f"{file}: {error.strerror or type(error).__name__}") from error
+        why = error.strerror or type(error).__name__
+        raise ConfigurationError(f'{file}: {why}; name a YAML or JSON file, or "-" for standard input') from error
 
 
 def read_page(
@@ -268,8 +289,15 @@ def _print_pushed(pushed: Pushed, *, as_json: bool, dry_run: bool) -> None:
     if not as_json:
         click.echo(push_line(pushed, dry_run=dry_run))
         return
-    fields = {"revision": pushed.revision, "is_new": pushed.is_new, "dry_run": dry_run}
-    print_json({**fields, "version": version_fields(pushed.version)})
+    print_json(
+        {
+            "revision": pushed.revision,
+            "is_new": pushed.is_new,
+            "created_configuration": pushed.created_configuration,
+            "dry_run": dry_run,
+            "version": version_fields(pushed.version),
+        }
+    )
 
 
 def _print_found(as_json: bool, limit: int, after: str | None, **conditions: Any) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 import click
 
-from arc_eval_db.cli.config import config, read_file, with_manager
+from arc_eval_db.cli.config import config, read_file, revision_option, with_manager
 from arc_eval_db.cli.config_output import print_changes, print_text_diff
 from arc_eval_db.cli.identity import by_option, this_user
 from arc_eval_db.cli.main import EXIT_FOUND
 from arc_eval_db.cli.printable import printable, printable_json
 from arc_eval_db.cli.running import command, json_option, print_json, run_async
 from arc_eval_db.configurations import (
+    ConfigurationError,
     ConfigurationManager,
     Content,
     VersionNotFoundError,
@@ -25,10 +26,6 @@ from arc_eval_db.configurations import (
 from arc_eval_db.configurations.differences import pretty
 
 _FILES = (".yaml", ".yml", ".json")
-
-revision_option = click.option(
-    "--expected-revision", type=click.IntRange(1), help="Only if the configuration is still at this revision."
-)
 
 
 @config.command()
@@ -99,7 +96,16 @@ def diff(before: str, after: str, form: Literal["paths", "text", "patch"], exit_
     async def work(manager: ConfigurationManager) -> dict[str, Any]:
         return {side: await _content(manager, side) for side in sides if side not in files}
 
-    contents: dict[str, Any] = files | (run_async(with_manager(work)) if len(files) < len(set(sides)) else {})
+    try:
+        contents: dict[str, Any] = files | (run_async(with_manager(work)) if len(files) < len(set(sides)) else {})
+    except ConfigurationError as error:
+        known = ", ".join(_FILES)
+        for side in sides:
+            if side not in files and Path(side).is_file():
+                raise ConfigurationError(
+                    f'{error}; {side} is a file, but those are known by {known}: give it as "-", on standard input'
+                ) from error
+        raise
     changes = differences(contents[before], contents[after])
     if form == "patch":
         print_json(json_patch(contents[before], contents[after]))
@@ -184,23 +190,52 @@ def _set_schema(name: str, document: dict[str, Any] | None, expected_revision: i
 
 @config.command()
 @click.argument("name")
+@click.argument("text")
+@revision_option
 @by_option
 @json_option
 @command
-def archive(name: str, by: str | None, as_json: bool) -> None:
+def describe(name: str, text: str, expected_revision: int | None, by: str | None, as_json: bool) -> None:
+    """Say what a configuration is for, in place of what was said before."""
+
+    async def work(manager: ConfigurationManager) -> None:
+        await manager.update(name, by=by or this_user(), description=text, expected_revision=expected_revision)
+
+    run_async(with_manager(work))
+    print_json({"configuration": name, "description": text}) if as_json else click.echo(
+        f"{printable(name)} is described"
+    )
+
+
+@config.command()
+@click.argument("name")
+@revision_option
+@by_option
+@json_option
+@command
+def archive(name: str, expected_revision: int | None, by: str | None, as_json: bool) -> None:
     """Take a configuration out of lists, and let nobody push to it. Sandboxes may go on to use it."""
-    run_async(with_manager(lambda manager: manager.archive(name, by=by or this_user())))
+
+    async def work(manager: ConfigurationManager) -> None:
+        await manager.archive(name, by=by or this_user(), expected_revision=expected_revision)
+
+    run_async(with_manager(work))
     print_json({"configuration": name, "archived": True}) if as_json else click.echo(f"{printable(name)} is archived")
 
 
 @config.command()
 @click.argument("name")
+@revision_option
 @by_option
 @json_option
 @command
-def unarchive(name: str, by: str | None, as_json: bool) -> None:
+def unarchive(name: str, expected_revision: int | None, by: str | None, as_json: bool) -> None:
     """Take back that a configuration was archived."""
-    run_async(with_manager(lambda manager: manager.unarchive(name, by=by or this_user())))
+
+    async def work(manager: ConfigurationManager) -> None:
+        await manager.unarchive(name, by=by or this_user(), expected_revision=expected_revision)
+
+    run_async(with_manager(work))
     print_json({"configuration": name, "archived": False}) if as_json else click.echo(
         f"{printable(name)} is not archived"
     )

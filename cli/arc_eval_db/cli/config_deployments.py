@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import click
 
-from arc_eval_db.cli.config import config, limit_option, read_page, say_more, with_manager
+from arc_eval_db.cli.config import ROW_ID, config, limit_option, read_page, say_more, with_manager
 from arc_eval_db.cli.config_output import print_deployments
 from arc_eval_db.cli.identity import by_option, this_user
-from arc_eval_db.cli.moments import MOMENT
+from arc_eval_db.cli.moments import MOMENT, require_span
 from arc_eval_db.cli.printable import printable
 from arc_eval_db.cli.running import command, json_option, print_json, run_async
 from arc_eval_db.configurations import ConfigurationManager, Deployment
@@ -81,7 +81,7 @@ def undeploy(reference: str, deployment: str, environment: str, by: str | None, 
 @click.option("--since", type=MOMENT, help="What was there at any moment from then on.")
 @click.option("--until", type=MOMENT, help="What was there at any moment before then.")
 @click.option("--current", is_flag=True, help="Only what is there now.")
-@click.option("--before", type=click.IntRange(1), metavar="ID", help="Only ids below this one: the next page.")
+@click.option("--before", type=ROW_ID, metavar="ID", help="Only ids below this one: the next page.")
 @limit_option
 @json_option
 @command
@@ -100,6 +100,7 @@ def deployments(
     """Say which versions were in which deployments, from when until when; the latest first."""
     if at is not None and (since is not None or until is not None):
         raise click.UsageError("--at is a moment, --since and --until are a span: give either")
+    require_span(since, until)
 
     def read(manager: ConfigurationManager, below: int | None, most: int) -> Awaitable[Sequence[Deployment]]:
         return manager.deployments(

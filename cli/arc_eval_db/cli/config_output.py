@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -46,6 +46,7 @@ def push_line(pushed: Pushed, *, dry_run: bool) -> str:
     version = pushed.version
     labels = f", labelled {', '.join(version.labels)}" if version.labels else ""
     what = "new" if pushed.is_new else "there already"
+    what += ", the first of a new configuration" if pushed.created_configuration else ""
     dry = "; this was a dry run: nothing was changed" if dry_run else ""
     return f"{printable(version.reference)}  {version.id}  {what}{labels}{dry}"
 
@@ -59,14 +60,43 @@ def print_configurations(found: Sequence[Configuration]) -> None:
         (
             printable(one.name),
             one.latest_number,
-            ", ".join(f"{label}={number}" for label, number in sorted(one.labels.items())),
+            _labels(one),
+            one.revision,
             "yes" if one.has_content_schema else "",
             _time(one.updated_at),
             ("archived; " if one.archived_at else "") + printable(one.description or ""),
         )
         for one in found
     ]
-    print_table(None, ("name", "latest", "labels", "schema", "changed", "description"), rows)
+    print_table(None, ("name", "latest", "labels", "revision", "schema", "changed", "description"), rows)
+
+
+def print_configuration(one: Configuration) -> None:
+    """Everything about a configuration."""
+    _print_fields(
+        {
+            "name": one.name,
+            "id": one.id,
+            "description": one.description or "none",
+            "revision": one.revision,
+            "latest": "no version yet" if one.latest_number is None else one.latest_number,
+            "labels": _labels(one) or "none",
+            "schema": "yes" if one.has_content_schema else "none",
+            "since": _time(one.created_at),
+            "changed": _time(one.updated_at),
+            "archived": _time(one.archived_at) if one.archived_at else "no",
+        }
+    )
+
+
+def _labels(one: Configuration) -> str:
+    return ", ".join(f"{label}={number}" for label, number in sorted(one.labels.items()))
+
+
+def _print_fields(fields: Mapping[str, object]) -> None:
+    width = max(map(len, fields)) + 2
+    for name, value in fields.items():
+        click.echo(f"{name:{width}}{printable(str(value))}")
 
 
 def print_history(versions: Sequence[ConfigurationVersion]) -> None:
@@ -90,16 +120,16 @@ def print_history(versions: Sequence[ConfigurationVersion]) -> None:
 
 def print_version(version: ConfigurationVersion) -> None:
     """Everything about a version, its content last."""
-    shown = {
-        "version": version.reference,
-        "id": version.id,
-        "sha256": version.content_hash or "not known",
-        "since": _time(version.created_at),
-        "by": version.created_by or "an event",
-        "labels": ", ".join(version.labels) or "none",
-    }
-    for name, value in shown.items():
-        click.echo(f"{name:8}{printable(str(value))}")
+    _print_fields(
+        {
+            "version": version.reference,
+            "id": version.id,
+            "sha256": version.content_hash or "not known",
+            "since": _time(version.created_at),
+            "by": version.created_by or "an event",
+            "labels": ", ".join(version.labels) or "none",
+        }
+    )
     if version.content is None:
         click.echo("content is not known: no event has brought it, and nobody has pushed it")
     else:

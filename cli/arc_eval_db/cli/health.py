@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from arc_eval_db.cli.finite import FiniteRange
 from arc_eval_db.cli.health_output import print_benchmark, print_report
 from arc_eval_db.cli.main import EXIT_FOUND
 from arc_eval_db.cli.running import command, database_settings, json_option, print_json, run_async
@@ -25,7 +26,7 @@ _FAILING = {"warn": (State.WARN, State.CRITICAL), "critical": (State.CRITICAL,)}
     "--watch",
     is_flag=False,
     flag_value=_WATCH_S,
-    type=click.FloatRange(min=0.1),
+    type=FiniteRange(min=0.1),
     metavar="[SECONDS]",
     help=f"Look again and again, every {_WATCH_S:g} seconds, until Ctrl-C.",
 )

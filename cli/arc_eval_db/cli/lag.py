@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import click
 from rich.live import Live
 
+from arc_eval_db.cli.finite import FiniteRange
 from arc_eval_db.cli.lag_output import live_report, print_report
 from arc_eval_db.cli.main import EXIT_FAILED, EXIT_FOUND
 from arc_eval_db.cli.running import (
@@ -37,7 +38,7 @@ _WATCH_S = 2.0
 @click.option(
     "--watch",
     "watch_s",
-    type=click.FloatRange(min=0.2),
+    type=FiniteRange(min=0.2),
     is_flag=False,
     flag_value=_WATCH_S,
     metavar="[SECONDS]",
@@ -48,7 +49,7 @@ _WATCH_S = 2.0
 )
 @click.option(
     "--max-seconds",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     help="Exit with code 3 when a partition's oldest unread event has waited longer, or it is not known how long.",
 )
 @click.option(

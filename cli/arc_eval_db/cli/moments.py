@@ -47,3 +47,13 @@ class _MomentType(click.ParamType[datetime]):
 
 
 MOMENT = _MomentType()
+
+
+def require_span(since: datetime | None, until: datetime | None) -> None:
+    """Refuse a span in which there is no moment.
+
+    Raises:
+        click.UsageError: `--since` is not before `--until`.
+    """
+    if since is not None and until is not None and since >= until:
+        raise click.UsageError(f"--since ({since.isoformat()}) must be before --until ({until.isoformat()})")

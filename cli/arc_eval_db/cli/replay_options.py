@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from arc_eval_db.cli.finite import FiniteRange
 from arc_eval_db.cli.identity import by_option
 from arc_eval_db.cli.moments import MOMENT
 from arc_eval_db.cli.running import json_option
@@ -20,8 +21,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 TARGETS = ("stdout", "file", "database", "topic", "shadow")
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
-_RATE = click.FloatRange(min=0, min_open=True)
-_SECONDS = click.FloatRange(min=0)
+_RATE = FiniteRange(min=0, min_open=True)
+_SECONDS = FiniteRange(min=0)
 _RANGES = "start, end, +10, -10, 4000:5000, :end, @-48h:-24h, @2026-11-01:1h (docs/replay.md)"
 
 truncated_option = click.option(

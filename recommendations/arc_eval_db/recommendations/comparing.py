@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +25,10 @@ DEFAULT_RUNS_MAX = 50_000
 """Of each side, the latest: what more would tell is less than what differs between two weeks."""
 _FEW_RUNS = 1_000
 """Of each side: of so many the tool uses are looked up one by one; of more it is faster to read all of their time."""
+
+# Not on the event loop: 50,000 scenarios take seconds. And so few at once, as nothing ends a thread: others wait, and
+# whoever gives up leaves the queue.
+_STATISTICS = ThreadPoolExecutor(2, thread_name_prefix="comparison")
 
 
 async def compare(
@@ -46,11 +52,13 @@ async def compare(
     Raises:
         ConfigurationNotFoundError, VersionNotFoundError: there is no such version.
         ReferenceRefusedError, AmbiguousReferenceError: no one version is meant, or both are the same.
-        ValueError: a time without its offset from UTC, or `runs_max` below 1.
+        ValueError: a time without its offset from UTC, `since` not before `until`, or `runs_max` below 1.
         RetryableError, FatalError: as every method of the client.
     """
     if any(moment is not None and moment.tzinfo is None for moment in (since, until)):
         raise ValueError("since and until need an offset from UTC, such as datetime.now(UTC) has")
+    if since is not None and until is not None and since >= until:
+        raise ValueError("since must be before until")
     if runs_max < 1:
         raise ValueError(f"runs_max: must be at least 1, not {runs_max}")
 
@@ -61,8 +69,8 @@ async def compare(
         return await read_samples(session, found_a, found_b, since=since, until=until, runs_max=runs_max)
 
     samples = await (read(source) if isinstance(source, Session) else source.read("compare", read))
-    # Not on the event loop: with many scenarios it takes a while.
-    return await asyncio.to_thread(compare_samples, *samples, options, since=since, until=until)
+    work = partial(compare_samples, *samples, options, since=since, until=until)
+    return await asyncio.get_running_loop().run_in_executor(_STATISTICS, work)
 
 
 async def read_samples(

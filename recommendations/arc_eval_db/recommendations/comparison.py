@@ -94,13 +94,13 @@ def _adjusted(metrics: Sequence[MetricComparison], options: ComparisonOptions) -
 
 
 def _side(sample: Sample, other: Sample) -> Side:
-    scenarios = sample.with_runs()
+    scenarios = sample.with_runs
     return Side(
         configuration_version_id=sample.configuration_version_id,
         name=sample.name,
         runs=sample.runs,
         scenarios=len(scenarios),
-        scenarios_alone=len(scenarios.keys() - other.with_runs().keys()),
+        scenarios_alone=len(scenarios.keys() - other.with_runs.keys()),
         statuses=sample.statuses,
         running=sample.running,
         abandoned=sample.abandoned,
@@ -109,10 +109,10 @@ def _side(sample: Sample, other: Sample) -> Side:
 
 
 def _flips(a: Sample, b: Sample) -> tuple[ScenarioFlip, ...]:
-    b_scenarios = b.with_runs()
+    b_scenarios = b.with_runs
     found = [
         _flip(before, after)
-        for scenario_id, before in a.with_runs().items()
+        for scenario_id, before in a.with_runs.items()
         if (after := b_scenarios.get(scenario_id)) is not None and _passes(before) is not _passes(after)
     ]
     return tuple(sorted(found, key=lambda flip: (flip.kind, flip.scenario or "", flip.scenario_id)))

@@ -61,7 +61,7 @@ def _decide(
     )
     over = f"over {difference.scenarios} common scenarios"
     is_found = not interval.contains(0)
-    pivot = measured.pivot()
+    pivot = measured.pivot
     if margin is not None and pivot is not None and pivot.interval(2 * options.alpha).within(margin):
         also = "; there is a difference, and it is smaller than that" if is_found else ""
         return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 from uuid import UUID
 
@@ -32,7 +33,7 @@ from arc_eval_db.recommendations.statistics import (
 ByScenario = Mapping[UUID, Moments]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Measured:
     """One metric on both sides, by scenario in the order of their ids."""
 
@@ -45,34 +46,41 @@ class Measured:
         """What the samples know of the metric."""
         return cls(metric, _by_scenario(metric, a), _by_scenario(metric, b))
 
-    @property
+    @cached_property
     def common(self) -> list[UUID]:
         """Scenarios that both sides have it of."""
         return [scenario for scenario in self.a if scenario in self.b]
 
+    @cached_property
+    def pairs(self) -> tuple[list[Moments], list[Moments]]:
+        """A's and B's, of each common scenario."""
+        return [self.a[one] for one in self.common], [self.b[one] for one in self.common]
+
+    @cached_property
     def differences(self) -> Array:
         """B's mean minus A's, of each common scenario; what differs in its last digits only does not differ."""
-        a, b = (_means([side[one] for one in self.common]) for side in (self.a, self.b))
+        a, b = map(_means, self.pairs)
         rounding = ROUNDING * np.maximum(np.abs(a), np.abs(b))
         differences = np.where(np.abs(b - a) <= rounding, 0.0, b - a)
         if len(differences) and np.all(np.abs(differences - differences[0]) <= rounding + rounding[0]):
             return np.full(len(differences), differences[0])
         return differences
 
+    @cached_property
     def pivot(self) -> Pivot | None:
         """Of the mean of the differences; None where there are too few scenarios, or all changed by the same."""
         if not self.common:
             return None
         if self.metric is not Metric.SUCCESS:
-            return paired_means(self.differences())
-        return paired_rates(self.differences(), self._steps())
+            return paired_means(self.differences)
+        return paired_rates(self.differences, self._steps())
 
     def deviation(self) -> float | None:
         """Of the per-scenario differences, for planning; None where it is not known.
 
         Few scenarios' rates tell nothing: then it is at least what it were if all scenarios were alike.
         """
-        pivot = self.pivot()
+        pivot = self.pivot
         if self.metric is not Metric.SUCCESS:
             return None if pivot is None else pivot.standard_error * math.sqrt(len(self.common))
         independent = math.sqrt(_rate_variance(self.a.values()) + _rate_variance(self.b.values()))
@@ -86,13 +94,12 @@ class Measured:
         common = self.common
         if not common:
             return None
-        a, b = [self.a[one] for one in common], [self.b[one] for one in common]
-        a_means, b_means = _means(a), _means(b)
+        a_means, b_means = map(_means, self.pairs)
         a_mean, b_mean = float(a_means.mean()), float(b_means.mean())
         # The mean of the differences: where nothing differs it is 0, and not the last digit of two sums.
-        difference = float(self.differences().mean())
-        pivot = self.pivot()
-        p_value = pivot.p_value() if pivot else sign_test(self.differences()) if len(common) > 1 else None
+        difference = float(self.differences.mean())
+        pivot = self.pivot
+        p_value = pivot.p_value() if pivot else sign_test(self.differences) if len(common) > 1 else None
         ones = np.ones(len(common))
         spread = (float(a_means.var(ddof=1)), float(b_means.var(ddof=1))) if len(common) > 1 else (0.0, 0.0)
         return Difference(
@@ -131,8 +138,8 @@ class Measured:
 
     def _steps(self) -> Array:
         """The quadratic mean of what one run is worth on either side, of each common scenario."""
-        squares = [(self.a[one].count ** -2 + self.b[one].count ** -2) / 2 for one in self.common]
-        return np.sqrt(np.array(squares, dtype=np.float64))
+        a, b = map(_counts, self.pairs)
+        return np.sqrt((a**-2 + b**-2) / 2)
 
     def _clusters(self) -> Clusters:
         scenarios = sorted({*self.a, *self.b}, key=lambda one: one.int)
@@ -159,8 +166,7 @@ _SCENARIOS_TO_PLAN_BY = 10
 
 
 def _by_scenario(metric: Metric, sample: Sample) -> dict[UUID, Moments]:
-    found = {scenario_id: one.moments(metric) for scenario_id, one in sample.with_runs().items()}
-    return {scenario_id: moments for scenario_id, moments in found.items() if moments}
+    return {scenario_id: moments for scenario_id, one in sample.with_runs.items() if (moments := one.moments(metric))}
 
 
 def _means(moments: Sequence[Moments]) -> Array:

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from uuid import UUID
 
 from arc_eval_db.recommendations.metrics import Metric
@@ -51,7 +52,7 @@ class ScenarioSample:
     @property
     def runs(self) -> int:
         """Those that count: ended, and not cancelled."""
-        return sum(count for status, count in self.statuses.items() if status in COUNTED)
+        return sum(self.statuses.values()) - self.statuses.get(ExecutionStatus.CANCELLED, 0)
 
     @property
     def succeeded(self) -> int:
@@ -62,13 +63,14 @@ class ScenarioSample:
         """Of one metric; None where no run has it."""
         if metric is not Metric.SUCCESS:
             return self.measured.get(metric)
-        if not self.runs:
+        runs = self.runs
+        if not runs:
             return None
-        rate = self.succeeded / self.runs
-        return Moments(self.runs, rate, rate * (1 - rate))
+        rate = self.succeeded / runs
+        return Moments(runs, rate, rate * (1 - rate))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sample:
     """A configuration's runs."""
 
@@ -82,7 +84,7 @@ class Sample:
     is_limited: bool = False
     """Whether there may be older runs that were not read."""
 
-    @property
+    @cached_property
     def runs(self) -> int:
         """Those that count."""
         return sum(scenario.runs for scenario in self.scenarios)
@@ -92,7 +94,8 @@ class Sample:
         """All ended runs, by how they ended."""
         return {status: sum(one.statuses.get(status, 0) for one in self.scenarios) for status in ExecutionStatus}
 
-    def with_runs(self) -> dict[UUID, ScenarioSample]:
+    @cached_property
+    def with_runs(self) -> Mapping[UUID, ScenarioSample]:
         """Scenarios with a run that counts, by id and in its order: the same sample has the same order."""
         found = sorted((one for one in self.scenarios if one.runs), key=lambda one: one.scenario_id.int)
         return {one.scenario_id: one for one in found}

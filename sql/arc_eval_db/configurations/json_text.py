@@ -8,6 +8,7 @@ from typing import Any
 
 from arc_eval_db.configurations.content import DEPTH_MAX, kind_of, number_problem, text_problem
 from arc_eval_db.configurations.errors import DocumentError
+from arc_eval_db.configurations.paths import key_in_words
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
@@ -71,7 +72,7 @@ class JsonReader:
                 raise self._syntax("a key in double quotes was expected", at)
             key, end = self._string(at)
             if key in found:
-                raise self._refused(f"the key {key!r} stands twice; keep one", at)
+                raise self._refused(f"the key {key_in_words(key)} stands twice; keep one", at)
             colon = self._skip(end)
             if self._text[colon : colon + 1] != ":":
                 raise self._syntax("a colon was expected", colon)

@@ -18,7 +18,14 @@ from arc_eval_db.configurations.models import (
     Pushed,
 )
 from arc_eval_db.configurations.reader import ConfigurationReader
-from arc_eval_db.configurations.references import Reference, check_label, check_name, parse_reference
+from arc_eval_db.configurations.references import (
+    Reference,
+    check_label,
+    check_name,
+    check_new_name,
+    check_texts,
+    parse_reference,
+)
 from arc_eval_db.database import Session
 from arc_eval_db.operations import Running
 from arc_eval_db.schemas.limits import NAME_CHARACTERS_MAX
@@ -219,7 +226,9 @@ class ConfigurationManager(ConfigurationReader):
         *,
         dry_run: bool = False,
     ) -> Pushed | None:
-        check_name(name)
+        # What a sandbox has named otherwise can still be updated.
+        check_name(name) if mode == "update" else check_new_name(name)
+        check_texts(description=description)
         for label in labels:
             check_label(label)
         if content is None and labels:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 Path = Sequence[str | int]
 
+_KEY_CHARACTERS_MAX = 100
 _PLAIN_KEY = re.compile(r"[^\W\d][\w-]*")
 
 
@@ -34,3 +35,12 @@ def json_pointer(path: Path) -> str:
     '/a~1b/0/~0'
     """
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+
+
+def key_in_words(key: str) -> str:
+    """A key as an error quotes it: a long one by its beginning.
+
+    >>> key_in_words("model"), len(key_in_words("k" * 1000))
+    ("'model'", 103)
+    """
+    return repr(key) if len(key) <= _KEY_CHARACTERS_MAX else repr(key[:_KEY_CHARACTERS_MAX]) + "…"

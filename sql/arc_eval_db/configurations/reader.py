@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar
 
 from arc_eval_db.configurations import reading
 from arc_eval_db.configurations.content import Content
 from arc_eval_db.configurations.models import AuditEntry, Configuration, ConfigurationVersion, Deployment
-from arc_eval_db.configurations.references import check_name, parse_reference
+from arc_eval_db.configurations.references import check_name, check_texts, parse_reference
 from arc_eval_db.database import DatabaseSettings, Session
 from arc_eval_db.migrations import SchemaOutdatedError
 from arc_eval_db.operations import ClientMetrics, OnOperation, Operations
@@ -20,7 +20,12 @@ T = TypeVar("T")
 
 ROWS_MAX = 1000
 """Rows in one answer."""
+NUMBER_MAX = 2**31 - 1
+"""Of a version."""
+ROW_ID_MAX = 2**63 - 1
+"""Of a deployment, or of an entry of the audit trail."""
 
+_LAST = datetime.max.replace(tzinfo=UTC)
 _INSTANT = timedelta(microseconds=1)
 
 
@@ -138,6 +143,7 @@ class ConfigurationReader:
             ValueError: a limit out of range.
         """
         _check_limit(limit)
+        check_texts(text=text, label=label, after=after)
         contained = None if containing is None else Content.of(containing).value
         found = await self._run(
             "search",
@@ -161,6 +167,7 @@ class ConfigurationReader:
         """
         check_name(name)
         _check_limit(limit)
+        _check_before("before_number", before_number, NUMBER_MAX)
 
         async def work(session: Session) -> tuple[ConfigurationVersion, ...]:
             found = await reading.read_versions(
@@ -198,15 +205,21 @@ class ConfigurationReader:
             current: only what is there now.
 
         Raises:
-            ValueError: a time without its offset from UTC, `at` together with another, or a limit out of range.
+            ValueError: a time without its offset from UTC, `at` together with another, `since` not before `until`, or a
+                limit out of range.
         """
         _check_limit(limit)
+        _check_before("before_id", before_id, ROW_ID_MAX)
+        check_texts(deployment=deployment, environment=environment, configuration=configuration)
         if any(time is not None and time.tzinfo is None for time in (at, since, until)):
             raise ValueError("at, since and until need an offset from UTC, such as datetime.now(UTC) has")
         if at is not None:
             if since is not None or until is not None:
                 raise ValueError("at is a moment, since and until are a span: give either")
-            since, until = at, at + _INSTANT
+            # Behind the last moment that Python knows there is none.
+            since, until = at, at + min(_INSTANT, _LAST - at)
+        elif since is not None and until is not None and since >= until:
+            raise ValueError("since must be before until")
         found = await self._run(
             "deployments",
             lambda session: reading.read_deployments(
@@ -232,6 +245,8 @@ class ConfigurationReader:
             ValueError: a limit out of range.
         """
         _check_limit(limit)
+        _check_before("before_id", before_id, ROW_ID_MAX)
+        check_texts(name=name)
         return tuple(
             await self._run(
                 "audit", lambda session: reading.read_audit(session, name, before_id=before_id, limit=limit)
@@ -246,3 +261,8 @@ class ConfigurationReader:
 def _check_limit(limit: int) -> None:
     if not 1 <= limit <= ROWS_MAX:
         raise ValueError(f"limit: from 1 to {ROWS_MAX}, not {limit}")
+
+
+def _check_before(name: str, value: int | None, most: int) -> None:
+    if value is not None and not 0 <= value <= most:
+        raise ValueError(f"{name}: from 0 to {most}, not {value}")

@@ -17,6 +17,7 @@ _HASH = re.compile(r"sha256:([0-9a-fA-F]*)")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _NAME = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff\ufffd]+")
+_NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9._/-]{0,62}")
 
 
@@ -85,3 +86,27 @@ def check_name(name: str) -> str:
             "and no control characters"
         )
     return name
+
+
+def check_new_name(name: str) -> str:
+    """The name, if people may give it: one that can be seen, and be a part of an address.
+
+    Raises:
+        ReferenceRefusedError: they may not.
+    """
+    if check_name(name) in (".", "..") or not name.strip() or not name.isprintable():
+        raise ReferenceRefusedError(
+            f"{name!r} is no name to give a configuration: it needs characters that can be seen, and no others"
+        )
+    return name
+
+
+def check_texts(**texts: str | None) -> None:
+    """Check that the database can be asked for texts.
+
+    Raises:
+        ReferenceRefusedError: one holds what no text in it does.
+    """
+    for name, text in texts.items():
+        if text is not None and _NO_TEXT.search(text):
+            raise ReferenceRefusedError(f"{name}: neither NUL nor half a surrogate pair is in any text")

@@ -11,11 +11,12 @@ import yaml
 from arc_eval_db.configurations.content import CONTENT_BYTES_MAX, DEPTH_MAX, kind_of, text_problem
 from arc_eval_db.configurations.errors import DocumentError
 from arc_eval_db.configurations.json_text import place
+from arc_eval_db.configurations.paths import key_in_words
 from arc_eval_db.configurations.yaml_scalars import ScalarError, plain_scalar
 
 ALIASES_MAX = 100
 """Uses of `*name` in a document."""
-NODES_MAX = 100_000
+NODES_MAX = 20_000
 """Keys and values, with what aliases repeat."""
 
 # The C parser is ten times as fast; both give the same events.
@@ -184,7 +185,7 @@ class YamlReader:
         elif not isinstance(value, str):
             raise self._error(f"a key must be text, and this is {kind_of(value)}; quote it", event)
         elif value in inner.value:
-            raise self._error(f"the key {value!r} stands twice; keep one", event)
+            raise self._error(f"the key {key_in_words(value)} stands twice; keep one", event)
         else:
             inner.key = value
 

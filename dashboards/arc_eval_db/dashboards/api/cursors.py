@@ -61,9 +61,13 @@ def read_cursor(request: Request, text: str | None, kind: type[Position]) -> Pos
     if query != _query_key(request):
         raise invalid(_PLACE, "from another query; begin again without a cursor")
     # A bool is an int to Python.
-    if type(position) is not kind or (isinstance(position, int) and not 0 <= position <= _INTEGER_MAX):
+    if type(position) is not kind or not _is_position(position):
         raise invalid(_PLACE, _NOT_OURS)
     return position
+
+
+def _is_position(position: str | int) -> bool:
+    return "\x00" not in position if isinstance(position, str) else 0 <= position <= _INTEGER_MAX
 
 
 def page(

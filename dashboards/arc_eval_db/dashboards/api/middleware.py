@@ -86,13 +86,16 @@ class Concurrency:
 
 
 class Hosts:
-    """No page that a browser was lured to reaches loopback under a name of its own (DNS rebinding)."""
+    """No page that a browser was lured to reaches loopback under a name of its own (DNS rebinding).
+
+    A probe asks by whatever address the machine has.
+    """
 
     def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
         self._app, self._settings = app, settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] == "http" and not is_open(scope):
             hosts = Headers(scope=scope).getlist("host")
             if len(hosts) != 1 or not self._settings.allows_host(hosts[0]):
                 raise ProblemError(

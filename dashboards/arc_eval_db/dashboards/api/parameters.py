@@ -11,6 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConst
 from arc_eval_db.configurations import ConfigurationManager
 from arc_eval_db.dashboards.api.database import ApiDatabase
 from arc_eval_db.dashboards.api.paths import unescaped
+from arc_eval_db.dashboards.api.problems import invalid
 from arc_eval_db.schemas.limits import NAME_CHARACTERS_MAX
 
 NAME_PATTERN = r"^[^\x00-\x1f\x7f]+$"
@@ -87,3 +88,13 @@ def _manager(request: Request) -> ConfigurationManager:
 
 Database = Annotated[ApiDatabase, Depends(_database)]
 Manager = Annotated[ConfigurationManager, Depends(_manager)]
+
+
+def require_span(since: datetime | None, until: datetime | None) -> None:
+    """Refuse a span in which there is no moment.
+
+    Raises:
+        ProblemError: `since` is not before `until`.
+    """
+    if since is not None and until is not None and since >= until:
+        raise invalid("query.until", "must be after since")

@@ -18,7 +18,7 @@ class ApiSettings:
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     allowed_hosts: frozenset[str] = field(default_factory=frozenset)
-    """Names besides those of loopback that requests may be for (their `Host`), in lower case, without ports."""
+    """Names besides those of loopback that requests may be for (their `Host`): in whatever case, ports are ignored."""
     body_bytes_max: int = 1_000_000
     """As a file of `config push`."""
     requests_max: int = 32
@@ -27,6 +27,10 @@ class ApiSettings:
     """For a request's body to arrive."""
     request_timeout_s: float = 30.0
     """For an answer, from the moment that the body is there."""
+
+    def __post_init__(self) -> None:
+        names = frozenset(_without_port(name.lower()) for name in self.allowed_hosts)
+        object.__setattr__(self, "allowed_hosts", names)
 
     @property
     def is_loopback(self) -> bool:

@@ -28,6 +28,7 @@ NAME_CHARACTERS_MAX = 100
 
 _STATEMENTS = queries("api_tokens")
 _TOKEN = re.compile(r"aedb_([0-9a-f]{12})_([0-9a-f]{64})")
+_TOKEN_ID = re.compile(r"[0-9a-f]{12}")
 # Compared with where there is no such token, so that both ways cost the same.
 _NO_HASH = bytes(32)
 
@@ -218,7 +219,7 @@ async def revoke_token(session: Session, token_id: str, *, by: str) -> ApiToken:
     Raises:
         TokenNotFoundError: there is none with this id.
     """
-    rows = await session.fetch(_STATEMENTS["revoke"], token_id, by)
+    rows = await session.fetch(_STATEMENTS["revoke"], token_id, by) if _TOKEN_ID.fullmatch(token_id) else ()
     if not rows:
         raise TokenNotFoundError
     return ApiToken.of(rows[0])

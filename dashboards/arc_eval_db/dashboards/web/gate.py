@@ -24,6 +24,8 @@ SOCKET_PREFIX = "/_nicegui_ws/"
 PROGRAM_PREFIX = "/api/"
 """For programs too, which show their token with each request (`Authorization: Bearer TOKEN`)."""
 OPEN_PATHS = frozenset({LOGIN_PATH, "/healthz", "/readyz", "/metrics", "/favicon.ico"})
+PROBE_PATHS = frozenset({"/healthz", "/readyz"})
+"""Asked for by whatever address the machine has; they say whether it is well, and nothing else."""
 OPEN_PREFIXES = ("/static/", "/_nicegui/")
 """Files that are the same for everybody."""
 
@@ -58,6 +60,8 @@ class Gate:
 
     async def _refusal(self, scope: Scope) -> Response | None:
         headers, path = Headers(scope=scope), scope["path"]
+        if path in PROBE_PATHS and scope["type"] == "http" and is_safe(scope["method"]):
+            return None
         hosts = headers.getlist("host")
         # No page that a browser was lured to reaches loopback under a name of its own (DNS rebinding).
         if len(hosts) != 1 or not self._settings.allows_host(hosts[0]):

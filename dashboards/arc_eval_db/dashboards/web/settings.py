@@ -57,5 +57,4 @@ class DashboardSettings(BaseSettings):
 
     def api(self) -> ApiSettings:
         """Where to listen and whom to let in, in the words of the API, which is served beside the pages."""
-        names = frozenset(name.lower() for name in self.allowed_hosts)
-        return ApiSettings(host=self.host, port=self.port, allowed_hosts=names)
+        return ApiSettings(host=self.host, port=self.port, allowed_hosts=self.allowed_hosts)

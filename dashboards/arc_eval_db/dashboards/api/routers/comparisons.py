@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 
 from arc_eval_db.dashboards.api import comparing, models
-from arc_eval_db.dashboards.api.parameters import Database, MomentQuery, ReferenceQuery
+from arc_eval_db.dashboards.api.parameters import Database, MomentQuery, ReferenceQuery, require_span
 from arc_eval_db.dashboards.api.problems import Kind, invalid
 from arc_eval_db.dashboards.api.responses import reading
 
@@ -34,6 +34,7 @@ async def compare_versions(
     runs_max: Annotated[int, Query(ge=1, le=50_000, description="Of each side, the latest.")] = 50_000,
 ) -> Any:
     """Compare B with A, the baseline, over the scenarios that both have run."""
+    require_span(since, until)
     first = await database.configurations.get_version(a)
     second = await database.configurations.get_version(b)
     if first.id == second.id:

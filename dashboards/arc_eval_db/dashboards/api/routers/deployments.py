@@ -10,7 +10,7 @@ from arc_eval_db.configurations import VersionNotFoundError
 from arc_eval_db.dashboards.api import models, requests
 from arc_eval_db.dashboards.api.authentication import By
 from arc_eval_db.dashboards.api.cursors import CursorText, Limit, page, read_cursor
-from arc_eval_db.dashboards.api.parameters import Manager, MomentQuery, NameQuery
+from arc_eval_db.dashboards.api.parameters import Manager, MomentQuery, NameQuery, require_span
 from arc_eval_db.dashboards.api.problems import Kind, invalid
 from arc_eval_db.dashboards.api.responses import LINK, changing, reading
 
@@ -35,6 +35,7 @@ async def list_deployments(
     """List deployments, the latest first: at a moment, or at any from `since` up to, not including, `until`."""
     if at is not None and (since is not None or until is not None):
         raise invalid("query.at", "is a moment, since and until are a span: give either")
+    require_span(since, until)
     found = await manager.deployments(
         deployment=deployment,
         environment=environment,
