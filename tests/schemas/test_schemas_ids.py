@@ -89,6 +89,24 @@ def test_version_id_is_what_the_documentation_says_to_compute() -> None:
     assert ids.version_id_of_hash(content_hash) == ids.configuration_version_id(CONFIGURATION) == expected
 
 
+def test_a_hash_is_that_of_the_canonical_json_that_the_standard_prints() -> None:
+    """RFC 8785, 3.2.2 and 3.2.3: numbers, escapes, and keys in the order of their UTF-16 code units."""
+    sample = {
+        "numbers": [333333333.33333329, 1e30, 4.50, 2e-3, 0.000000000000000000000000001],
+        "string": '\u20ac$\x0f\nA\'B"\\\\"/',
+        "literals": [None, True, False],
+    }
+    canonical = (
+        r'{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],'
+        r'"string":"€$\u000f\nA' + r"""'B\"\\\\\"/"}"""
+    )
+    assert ids.configuration_hash(sample) == hashlib.sha256(canonical.encode()).hexdigest()
+    keys = ["1", "\x80", "\xf6", "\u20ac", "\U0001f600", "\ufb33"]
+    canonical = "{" + ",".join(f'"{key}":1' for key in keys) + "}"
+    assert ids.configuration_hash(dict.fromkeys(sorted(keys), 1)) == hashlib.sha256(canonical.encode()).hexdigest()
+    assert sorted(keys) != keys
+
+
 def test_the_same_name_gives_other_ids_to_other_kinds() -> None:
     assert len({ids.scenario_id("x"), ids.simulation_id("x"), ids.configuration_id("x")}) == 3
 

@@ -16,7 +16,7 @@ IfMatch = Annotated[
         alias="If-Match",
         description="The ETag that was read; the change is made only if it is still that, or is made already. "
         "`*`: whatever it is.",
-        examples=['"7"'],
+        examples=['"7"', "*"],
     ),
 ]
 IfNoneMatch = Annotated[

@@ -64,17 +64,21 @@ ReferencePath = Annotated[
         examples=["careful@production"],
     ),
 ]
-ReferenceQuery = Annotated[
-    ReferenceText,
-    Query(description="As the reference of `/v1/versions/{reference}`.", examples=["careful@production"]),
-]
+_AS_REFERENCE = "As the reference of `/v1/versions/{reference}`."
+FirstReferenceQuery = Annotated[ReferenceText, Query(description=_AS_REFERENCE, examples=["careful@production"])]
+SecondReferenceQuery = Annotated[ReferenceText, Query(description=_AS_REFERENCE, examples=["careful"])]
 NameQuery = Annotated[NameText | None, Query(max_length=NAME_CHARACTERS_MAX)]
-MomentQuery = Annotated[
+_Moment = Annotated[
     AwareDatetime | None,
     AfterValidator(lambda moment: None if moment is None else _in_range(moment)),
     BeforeValidator(_is_rfc3339),
-    Query(description="RFC 3339, with its offset from UTC.", examples=["2026-11-24T00:00:00Z"]),
 ]
+_RFC3339 = "RFC 3339, with its offset from UTC"
+AtQuery = Annotated[_Moment, Query(description=f"At this moment: {_RFC3339}. In place of `since` and `until`.")]
+SinceQuery = Annotated[
+    _Moment, Query(description=f"From this moment on: {_RFC3339}.", examples=["2026-11-24T00:00:00Z"])
+]
+UntilQuery = Annotated[_Moment, Query(description=f"Before this moment: {_RFC3339}; after `since`.")]
 
 
 def _database(request: Request) -> ApiDatabase:

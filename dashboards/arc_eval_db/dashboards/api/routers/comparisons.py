@@ -7,7 +7,14 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 
 from arc_eval_db.dashboards.api import comparing, models
-from arc_eval_db.dashboards.api.parameters import Database, MomentQuery, ReferenceQuery, require_span
+from arc_eval_db.dashboards.api.parameters import (
+    Database,
+    FirstReferenceQuery,
+    SecondReferenceQuery,
+    SinceQuery,
+    UntilQuery,
+    require_span,
+)
 from arc_eval_db.dashboards.api.problems import Kind, invalid
 from arc_eval_db.dashboards.api.responses import reading
 
@@ -18,11 +25,11 @@ MetricName = Literal["success", "score", "cost_usd", "duration_ms", "tool_errors
 
 @router.get("", response_model=models.Comparison, responses=reading(Kind.NOT_FOUND, Kind.CONFLICT))
 async def compare_versions(
-    a: ReferenceQuery,
-    b: ReferenceQuery,
+    a: FirstReferenceQuery,
+    b: SecondReferenceQuery,
     database: Database,
-    since: MomentQuery = None,
-    until: MomentQuery = None,
+    since: SinceQuery = None,
+    until: UntilQuery = None,
     metric: Annotated[MetricName, Query(description="What the verdict is about.")] = "success",
     detect: Annotated[float, Query(gt=0, le=1000, description="The smallest difference of interest.")] = 0.05,
     margin: Annotated[

@@ -10,7 +10,14 @@ from arc_eval_db.configurations import VersionNotFoundError
 from arc_eval_db.dashboards.api import models, requests
 from arc_eval_db.dashboards.api.authentication import By
 from arc_eval_db.dashboards.api.cursors import CursorText, Limit, page, read_cursor
-from arc_eval_db.dashboards.api.parameters import Manager, MomentQuery, NameQuery, require_span
+from arc_eval_db.dashboards.api.parameters import (
+    AtQuery,
+    Manager,
+    NameQuery,
+    SinceQuery,
+    UntilQuery,
+    require_span,
+)
 from arc_eval_db.dashboards.api.problems import Kind, invalid
 from arc_eval_db.dashboards.api.responses import LINK, changing, reading
 
@@ -25,9 +32,9 @@ async def list_deployments(
     deployment: NameQuery = None,
     environment: NameQuery = None,
     configuration: NameQuery = None,
-    at: MomentQuery = None,
-    since: MomentQuery = None,
-    until: MomentQuery = None,
+    at: AtQuery = None,
+    since: SinceQuery = None,
+    until: UntilQuery = None,
     current: Annotated[bool, Query(description="Only what is there now.")] = False,
     limit: Limit = 50,
     cursor: CursorText = None,

@@ -13,7 +13,7 @@ from arc_eval_db.configurations.bounded_child import TASKS
 from arc_eval_db.configurations.differences import pretty
 from arc_eval_db.dashboards.api import models
 from arc_eval_db.dashboards.api.database import ApiDatabase
-from arc_eval_db.dashboards.api.parameters import Database, ReferenceQuery
+from arc_eval_db.dashboards.api.parameters import Database, FirstReferenceQuery, SecondReferenceQuery
 from arc_eval_db.dashboards.api.problems import Kind, ProblemError, invalid
 from arc_eval_db.dashboards.api.responses import reading
 
@@ -28,7 +28,7 @@ Format = Annotated[models.DiffFormat, Query(alias="format", description="By path
 
 @router.get("", response_model_exclude_unset=True, responses=reading(Kind.NOT_FOUND, Kind.CONFLICT))
 async def diff_versions(
-    before: ReferenceQuery, after: ReferenceQuery, database: Database, format_: Format = "changes"
+    before: FirstReferenceQuery, after: SecondReferenceQuery, database: Database, format_: Format = "changes"
 ) -> models.Diff:
     """What must be done to one version to make it equal to another, in this order."""
     manager = database.configurations
