@@ -86,6 +86,19 @@ LEFT JOIN scenarios AS scenario ON scenario.id = run.scenario_id
 GROUP BY run.configuration_version_id, run.scenario_id, scenario.name
 ORDER BY run.configuration_version_id, run.scenario_id;
 
+-- name: has_more_outcomes
+-- $1, $2 and $3 as above, $4 a number: whether one of the versions has more outcomes.
+SELECT EXISTS (
+    SELECT FROM unnest($1::uuid[]) AS version (id)
+    CROSS JOIN LATERAL (
+        SELECT FROM outcomes
+        WHERE configuration_version_id = version.id AND time >= $2 AND time < $3
+        ORDER BY time DESC
+        OFFSET $4
+        LIMIT 1
+    ) AS outcome
+);
+
 -- name: prefer_hash_joins
 -- For the rest of the transaction. The planner takes the executions for few, and would look up the tool uses of each;
 -- so does a plan that it has kept from when they were few.

@@ -86,12 +86,12 @@ async def read_samples(
     statements, versions = queries("comparison"), [a.id, b.id]
     window = since or TIME_MIN, until or datetime.now(UTC) + TIME_AHEAD_MAX
     unended = await session.fetch(statements["unended_executions"], versions, *window)
-    few = min(runs_max, _FEW_RUNS)
-    rows = await session.fetch(statements["scenario_samples"], versions, *window, few)
-    if few < runs_max and any(row["outcomes_read"] >= few for row in rows):
-        async with session.transaction():
+    async with session.transaction():
+        if runs_max > _FEW_RUNS and await session.fetch_value(
+            statements["has_more_outcomes"], versions, *window, _FEW_RUNS
+        ):
             await session.execute(statements["prefer_hash_joins"])
-            rows = await session.fetch(statements["scenario_samples"], versions, *window, runs_max)
+        rows = await session.fetch(statements["scenario_samples"], versions, *window, runs_max)
     samples = (_sample(version, rows, unended, runs_max) for version in (a, b))
     return next(samples), next(samples)
 
