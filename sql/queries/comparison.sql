@@ -1,9 +1,9 @@
 -- name: scenario_samples
 -- $1 configuration versions, $2 and $3 the time from and up to (not including), $4 how many outcomes of each, the latest:
 -- by scenario, how they ended, and count, mean and variance of what was measured. An execution that was recorded as ended
--- twice counts once, by its last end; a cancelled one is counted and not measured. Tool uses are looked for from a day
--- before the first execution began to a day after the last end, so that few chunks are read; those that TimescaleDB has
--- dropped by now are not known.
+-- twice counts once, by its last end; a cancelled one is counted and not measured. A value of 1e60 or more is a mistake, of
+-- which there is no variance, and counts as not measured. Tool uses are looked for from a day before the first execution
+-- began to a day after the last end, so that few chunks are read; those that TimescaleDB has dropped by now are not known.
 WITH kept AS (
     SELECT COALESCE(now() - min(policy.drop_after), '-infinity') AS tool_usage_since
     FROM storage_policies AS policy
@@ -17,9 +17,9 @@ ended AS (
         outcome.time,
         outcome.scenario_id,
         outcome.status,
-        outcome.score,
-        outcome.cost_usd,
-        outcome.duration_ms,
+        CASE WHEN abs(outcome.score) < 1e60 THEN outcome.score END AS score,
+        CASE WHEN abs(outcome.cost_usd) < 1e60 THEN outcome.cost_usd END AS cost_usd,
+        CASE WHEN abs(outcome.duration_ms) < 1e60 THEN outcome.duration_ms END AS duration_ms,
         count(*) OVER (PARTITION BY version.id) AS outcomes_read
     FROM unnest($1::uuid[]) AS version (id)
     CROSS JOIN LATERAL (

@@ -110,10 +110,13 @@ def test_too_few_have_the_metric() -> None:
     )
     kind, text = verdict(a, b, metric="cost_usd")
     assert kind is VerdictKind.TOO_FEW_RUNS
+    assert text.startswith("too few runs for a verdict: 5 common scenarios with cost a run, and it takes at least 10")
     assert "more runs of A and" in text
     found = compare_samples(a, b, ComparisonOptions(metric=Metric.SCORE)).verdict
-    assert (found.runs_more_a, found.runs_more_b) == (10, 10)
-    assert found.text.endswith("so 10 more. That takes about 10 more runs of A and 10 of B"), "and nothing is promised"
+    assert (found.scenarios_needed, found.runs_more_a, found.runs_more_b) == (None, None, None)
+    assert found.text == "no verdict: score was not measured in any run of A or of B", "more runs would not help"
+    begun = compare_samples(sample(), sample(), ComparisonOptions(metric=Metric.SCORE)).verdict
+    assert begun.text.endswith("so 10 more. That takes about 10 more runs of A and 10 of B"), "and nothing is promised"
     report = compare_samples(a, b)
     assert (report.metric("cost_usd").a_missing, report.metric("cost_usd").b_missing) == (15, 15)
     assert report.metric("score").paired is None
@@ -411,14 +414,73 @@ def test_what_changed_by_the_same_everywhere_has_no_interval_and_is_judged_by_it
 def test_few_that_changed_by_the_same_prove_nothing() -> None:
     verdict = changed_alike(5, by=0.25, scenarios_min=2).verdict
     assert verdict.kind is VerdictKind.NO_DIFFERENCE_FOUND
-    assert verdict.text.endswith("chance alone may send so few all one way")
+    assert verdict.text.endswith("chance alone may send so few all one way, and seldom 6: 1 more runs of A and 1 of B")
+    assert (verdict.scenarios_needed, verdict.runs_more_a) == (6, 1)
 
 
 def test_what_changed_by_the_same_and_less_than_the_margin_is_neither_a_difference_nor_proof_of_none() -> None:
     verdict = changed_alike(12, by=0.001, margin=0.1).verdict
     assert verdict.kind is VerdictKind.NO_DIFFERENCE_FOUND
     assert verdict.text.startswith("no difference that matters found: +0.0010 USD of cost a run in each of 12")
+    assert verdict.text.endswith("chance alone seldom sends all one way (sign test, p = 0.00049)")
     assert changed_alike(12, by=0.25, margin=0.1).verdict.kind is VerdictKind.WORSE
+
+
+def test_where_nothing_varies_nobody_knows_how_many_runs_there_must_be() -> None:
+    same = sample_of_runs(one for task in range(12) for one in costs(task, 1.0))
+    verdict = compare_samples(same, same, ComparisonOptions(metric=Metric.COST)).verdict
+    assert (verdict.scenarios_needed, verdict.runs_more_a, verdict.runs_more_b) == (None, None, None)
+
+
+def test_runs_without_the_metric_are_needed_too() -> None:
+    """Of four runs of a scenario one was scored: so will it be with those that come."""
+    a, b = (
+        sample_of_runs(
+            RunResult(f"s{n}", "failed", score=1 + n % (2 + side) if number == 0 else None)
+            for n in range(5)
+            for number in range(4)
+        )
+        for side in (0, 1)
+    )
+    verdict = compare_samples(a, b, ComparisonOptions(metric=Metric.SCORE)).verdict
+    assert verdict.scenarios_needed is not None
+    assert verdict.runs_more_a == 4 * (verdict.scenarios_needed - 5)
+
+
+def test_a_share_of_nothing_is_said_to_be_none() -> None:
+    a, b = (
+        sample_of_runs(RunResult(f"s{n}", "failed", tool_errors=by * (1 + n % 2)) for n in range(12)) for by in (0, 1)
+    )
+    kind, text = verdict(a, b, metric="tool_errors", margin=2.0)
+    assert kind is VerdictKind.WORSE
+    assert text.endswith(". A's tool errors a run is 0, of which no margin is a share")
+
+
+def test_rates_are_never_further_apart_than_all_and_nothing() -> None:
+    found = compare_samples(sample(1, 0), sample(0, 1), ComparisonOptions(scenarios_min=2)).verdict
+    assert found.detectable_difference is None
+    assert "would have been found" not in found.text
+
+
+@pytest.mark.parametrize("value", [1e-200, 5e-324, 1e59, 1e160, 1e308])
+def test_values_out_of_all_proportion(value: float) -> None:
+    """Events may have any score, and one of them keeps nobody from comparing the rest."""
+    a, b = (
+        sample_of_runs(
+            RunResult(f"s{n}", "failed", score=value * (1 + n % (3 + side)) if value < 1e300 else value)
+            for n in range(12)
+        )
+        for side in (0, 1)
+    )
+    report = compare_samples(a, b, ComparisonOptions(metric=Metric.SCORE, margin=0.1))
+    assert orjson.dumps(report.to_json()) == orjson.dumps(json.loads(json.dumps(report.to_json(), allow_nan=False)))
+    assert report.metric("score").a_missing == (12 if value > 1e60 else 0)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="not finite"):
+        sample_of_runs([RunResult("s", "failed", score=value)])
 
 
 @pytest.mark.parametrize("options", [{"alpha": 1e-17}, {"alpha": 9e-7}, {"power": 0.99999}])

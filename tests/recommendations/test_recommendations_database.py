@@ -98,6 +98,17 @@ async def test_everything_that_was_measured_is_read(
     assert report.flips[0].scenario == "s", "one of two runs is not most of them"
 
 
+async def test_a_score_out_of_all_proportion_keeps_nobody_from_comparing(client: ArcEvalDBClient) -> None:
+    """Its variance is beyond what PostgreSQL computes."""
+    for score in (1e200, -1e300, 2.0):
+        await run(client, A, "s", "succeeded", score=score)
+    await run(client, B, "s", "failed", score=1)
+    report = await compare(client, "first", "second")
+    score_found = report.metric("score").overall
+    assert score_found is not None
+    assert (report.metric("score").a_missing, score_found.a_mean, report.a.runs) == (2, 2.0, 3)
+
+
 async def test_an_execution_that_ended_twice_counts_once_by_its_last_end(client: ArcEvalDBClient) -> None:
     execution = await run(client, A, "s", "errored", cost_usd=1)
     later = Envelope(time=NOW + timedelta(seconds=1))

@@ -11,7 +11,12 @@ from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from arc_eval_db.recommendations.planning import SCENARIOS_PLANNED_MAX, detectable_difference, scenarios_needed
+from arc_eval_db.recommendations.planning import (
+    SCENARIOS_PLANNED_MAX,
+    detectable_difference,
+    scenarios_needed,
+    scenarios_one_way,
+)
 from arc_eval_db.recommendations.statistics import (
     Clusters,
     Interval,
@@ -218,6 +223,15 @@ def test_what_is_detectable_is_what_would_be_planned_for(scenarios: int) -> None
 def test_what_does_not_vary_needs_two() -> None:
     assert scenarios_needed(0.0, 0.1, alpha=0.05, power=0.8) == 2
     assert detectable_difference(0.0, 5, alpha=0.05, power=0.8) == 0
+
+
+@pytest.mark.parametrize(("alpha", "count"), [(0.05, 6), (0.01, 8), (0.0625, 6), (1e-6, 21), (0.49, 3)])
+def test_so_many_one_way_are_no_chance(alpha: float, count: int) -> None:
+    assert scenarios_one_way(alpha) == count
+    less, enough = sign_test(np.ones(count - 1)), sign_test(np.ones(count))
+    assert less is not None
+    assert enough is not None
+    assert enough < alpha <= less
 
 
 def test_planning_ends_somewhere() -> None:

@@ -271,6 +271,29 @@ async def test_a_stored_schema_that_fails_the_validator_says_the_way_out(schema:
 
 
 @pytest.mark.parametrize(
+    ("schema", "content"),
+    [
+        ({"properties": {"t": {"multipleOf": 0.1}}}, {"t": 0.3}),
+        ({"properties": {"t": {"multipleOf": 0.01}}}, {"t": 1e300}),
+        ({"properties": {"t": {"multipleOf": 2}}}, {"t": "text"}),
+        ({"properties": {"t": {"multipleOf": 2}}}, {"t": True}),
+        (
+            {
+                "$defs": {"properties": {"type": "array", "uniqueItems": False}},
+                "properties": {"a": {"$ref": "#/$defs/properties"}},
+            },
+            {"a": [1, 1]},
+        ),
+        ({"dependentSchemas": {"properties": {"uniqueItems": False}}}, {"properties": 1}),
+    ],
+    ids=str,
+)
+def test_what_fits_is_taken(schema: dict[str, Any], content: dict[str, Any]) -> None:
+    check_schema(schema)
+    assert content_problems("careful", orjson.dumps(schema).decode(), content) == []
+
+
+@pytest.mark.parametrize(
     ("schema", "content", "said"),
     [
         (
@@ -302,6 +325,8 @@ async def test_a_stored_schema_that_fails_the_validator_says_the_way_out(schema:
             '$.properties: does not meet const {"properties":{"a":false}}',
         ),
         ({"properties": {"l": {"items": False}}}, {"l": ["S3CRET"]}, "$.l: does not meet items false"),
+        ({"properties": {"t": {"multipleOf": 0.1}}}, {"t": 0.35}, "$.t: does not meet multipleOf 0.1"),
+        ({"properties": {"t": {"multipleOf": 1e-320}}}, {"t": 1e-321}, "$.t: does not meet multipleOf 1e-320"),
     ],
 )
 def test_only_what_is_wrong_is_blamed(schema: dict[str, Any], content: dict[str, Any], said: str) -> None:

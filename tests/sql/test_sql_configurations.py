@@ -504,6 +504,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         ({"$ref": "#/$defs/missing"}, "is not in the schema"),
         ({"$dynamicRef": "https://example.com/s#x"}, "others are never fetched"),
         ({"type": "objekt"}, r"\$\.type: "),
+        ({"pattern": r"^\p{L}+$"}, r"\$\.pattern: is no regular expression that Python reads"),
         ({"properties": {"a": {"minimum": "x"}}}, r"\$\.properties\.a\.minimum: must be of type number, and is text"),
         ({"$schema": "http://json-schema.org/draft-07/schema#"}, "only Draft 2020-12 is enforced"),
         ({"$schema": 5}, "only Draft 2020-12 is enforced"),

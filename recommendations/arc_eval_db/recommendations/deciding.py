@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from uuid import UUID
 
 from arc_eval_db.recommendations.measuring import Measured
 from arc_eval_db.recommendations.metrics import Metric
-from arc_eval_db.recommendations.planning import SCENARIOS_PLANNED_MAX, detectable_difference, scenarios_needed
+from arc_eval_db.recommendations.planning import (
+    SCENARIOS_PLANNED_MAX,
+    detectable_difference,
+    scenarios_needed,
+    scenarios_one_way,
+)
 from arc_eval_db.recommendations.report import ComparisonOptions, Difference, Verdict, VerdictKind
-from arc_eval_db.recommendations.samples import Moments
+from arc_eval_db.recommendations.samples import Sample
 from arc_eval_db.recommendations.statistics import Interval
 
 
@@ -52,9 +55,25 @@ def _decide(
     if difference is None or difference.scenarios < options.scenarios_min:
         return VerdictKind.TOO_FEW_RUNS, _too_few(measured, options, plan)
     margin = _in_unit(options.margin, measured, difference)
-    if difference.interval is None:
-        return _decide_by_signs(metric, difference, margin, options)
-    interval, level = difference.interval, options.level
+    kind, text = (
+        _decide_by_signs(metric, difference, margin, options, plan)
+        if difference.interval is None
+        else _decide_by_interval(measured, difference, difference.interval, margin, options, plan)
+    )
+    if options.margin is not None and margin is None:
+        text = f"{text}. A's {metric.label} is 0, of which no margin is a share"
+    return kind, text
+
+
+def _decide_by_interval(
+    measured: Measured,
+    difference: Difference,
+    interval: Interval,
+    margin: float | None,
+    options: ComparisonOptions,
+    plan: Plan,
+) -> tuple[VerdictKind, str]:
+    metric, level = measured.metric, options.level
     shown = (
         f"B's {metric.label} is {metric.in_words(difference.b_mean)} against {metric.in_words(difference.a_mean)}: "
         f"{metric.in_words(difference.difference, signed=True)} ({level}: {_range(metric, interval)})"
@@ -79,7 +98,7 @@ def _decide(
 
 
 def _decide_by_signs(
-    metric: Metric, difference: Difference, margin: float | None, options: ComparisonOptions
+    metric: Metric, difference: Difference, margin: float | None, options: ComparisonOptions, plan: Plan
 ) -> tuple[VerdictKind, str]:
     """Of scenarios that all changed by the same: an interval of width 0 would be certainty, which they do not give."""
     scenarios, p_value = difference.scenarios, difference.p_value
@@ -92,12 +111,17 @@ def _decide_by_signs(
         f"{metric.in_words(difference.difference, signed=True)} of {metric.label} in each of {scenarios} common "
         "scenarios alike, so that nothing tells how large the difference may be beyond these"
     )
+    is_found = p_value is not None and p_value < options.alpha
+    chance = f"; chance alone seldom sends all one way (sign test, p = {p_value:.2g})" if is_found else ""
     if margin is not None and abs(difference.difference) < margin:
-        return VerdictKind.NO_DIFFERENCE_FOUND, f"no difference that matters found: {same}"
-    if p_value is not None and p_value < options.alpha:
+        return VerdictKind.NO_DIFFERENCE_FOUND, f"no difference that matters found: {same}{chance}"
+    if is_found:
         kind = _direction(metric, difference)
-        return kind, f"{kind.value}: {same}; chance alone seldom sends all one way (sign test, p = {p_value:.2g})"
-    return VerdictKind.NO_DIFFERENCE_FOUND, f"no difference found: {same}; chance alone may send so few all one way"
+        return kind, f"{kind.value}: {same}{chance}"
+    return VerdictKind.NO_DIFFERENCE_FOUND, (
+        f"no difference found: {same}; chance alone may send so few all one way, and seldom {plan.scenarios}: "
+        f"{_runs(plan)}"
+    )
 
 
 def _direction(metric: Metric, difference: Difference) -> VerdictKind:
@@ -106,9 +130,15 @@ def _direction(metric: Metric, difference: Difference) -> VerdictKind:
 
 
 def _too_few(measured: Measured, options: ComparisonOptions, plan: Plan) -> str:
+    if measured.unmeasured:
+        sides = " or of ".join(measured.unmeasured)
+        return f"no verdict: {measured.metric.label} was not measured in any run of {sides}"
     common, least = len(measured.common), options.scenarios_min
-    missing = f"{least - common} more" if common < least else "more with this metric"
-    text = f"too few runs for a verdict: {_scenarios(common)}, and it takes at least {least}, so {missing}"
+    known = "" if measured.metric is Metric.SUCCESS else f" with {measured.metric.label}"
+    text = (
+        f"too few runs for a verdict: {_scenarios(common)}{known}, and it takes at least {least}, so "
+        f"{least - common} more"
+    )
     # Of what has no mean yet nobody knows what it takes to find a difference: only what it takes to begin.
     planned = _more(measured.metric, options, plan) if plan.is_planned else [f"That takes about {_runs(plan)}"]
     return ". ".join([text, *planned])
@@ -144,14 +174,23 @@ def _plan(measured: Measured, difference: Difference | None, options: Comparison
     common = len(measured.common)
     detectable = None
     if deviation and common >= 2:
-        detectable = detectable_difference(deviation, common, alpha=options.alpha, power=options.power)
-    # Of what has no mean yet, or does not vary where little was seen, nothing can be planned but the least.
-    needed = options.scenarios_min
+        found = detectable_difference(deviation, common, alpha=options.alpha, power=options.power)
+        # No two rates differ by more than 1.
+        detectable = None if measured.metric is Metric.SUCCESS and found > 1 else found
+    needed: int | None = options.scenarios_min
     is_planned = deviation is not None and bool(interest)
     if deviation is not None and interest:
-        needed = max(needed, scenarios_needed(deviation, interest, alpha=options.alpha, power=options.power))
+        by_power = scenarios_needed(deviation, interest, alpha=options.alpha, power=options.power)
+        needed = max(options.scenarios_min, by_power)
+    elif difference is not None and difference.interval is None and difference.difference != 0:
+        needed = max(options.scenarios_min, scenarios_one_way(options.alpha))
+    elif common >= options.scenarios_min or measured.unmeasured:
+        # What has no mean yet, or varies nowhere, tells nothing beyond the least.
+        needed = None
+    if needed is None:
+        return Plan(interest, None, detectable, None, None, is_planned)
     a, b = _scenarios_to_run(max(0, needed - common), len(measured.a) - common, len(measured.b) - common)
-    runs = (a * _runs_per_scenario(measured.a), b * _runs_per_scenario(measured.b))
+    runs = (a * _runs_per_scenario(measured.a_sample), b * _runs_per_scenario(measured.b_sample))
     return Plan(interest, needed, detectable, *runs, is_planned)
 
 
@@ -166,10 +205,9 @@ def _scenarios_to_run(more: int, only_a: int, only_b: int) -> tuple[int, int]:
     return of_b + more - taken, of_a + more - taken
 
 
-def _runs_per_scenario(side: Mapping[UUID, Moments]) -> int:
-    """As it is now, rounded; 1 where there is none."""
-    counts = [moments.count for moments in side.values()]
-    return max(1, round(sum(counts) / len(counts))) if counts else 1
+def _runs_per_scenario(sample: Sample) -> int:
+    """As it is now, rounded; 1 where there is none. Runs in which the metric was not measured are needed too."""
+    return max(1, round(sample.runs / len(sample.with_runs))) if sample.with_runs else 1
 
 
 def _in_unit(value: float | None, measured: Measured, difference: Difference | None) -> float | None:

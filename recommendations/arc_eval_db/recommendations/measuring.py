@@ -40,11 +40,19 @@ class Measured:
     metric: Metric
     a: ByScenario
     b: ByScenario
+    a_sample: Sample
+    b_sample: Sample
 
     @classmethod
     def of(cls, metric: Metric, a: Sample, b: Sample) -> Measured:
         """What the samples know of the metric."""
-        return cls(metric, _by_scenario(metric, a), _by_scenario(metric, b))
+        return cls(metric, _by_scenario(metric, a), _by_scenario(metric, b), a, b)
+
+    @property
+    def unmeasured(self) -> list[str]:
+        """The sides that have runs, and the metric of none of them: `A`, `B`."""
+        sides = (("A", self.a, self.a_sample), ("B", self.b, self.b_sample))
+        return [letter for letter, known, sample in sides if sample.runs and not known]
 
     @cached_property
     def common(self) -> list[UUID]:

@@ -34,6 +34,11 @@ def scenarios_needed(deviation: float, difference: float, *, alpha: float, power
     return count
 
 
+def scenarios_one_way(alpha: float) -> int:
+    """How many scenarios, all changed in one direction, the sign test does not take for chance: 2^(1 - n) < alpha."""
+    return math.floor(1 - math.log2(alpha)) + 1
+
+
 def detectable_difference(deviation: float, scenarios: int, *, alpha: float, power: float) -> float:
     """The difference that so many common scenarios find with probability `power`.
 

@@ -100,8 +100,8 @@ class Difference:
     """None where the values do not vary."""
     effect_name: Literal["cohens_h", "hedges_g"]
     p_value: float | None = None
-    """Of paired differences only; below alpha exactly where the interval leaves 0 out. By the sign test where all
-    scenarios changed by the same."""
+    """Of paired differences only; below alpha exactly where the interval leaves 0 out. By the sign test, and without an
+    interval, where all scenarios changed by the same."""
     p_value_adjusted: float | None = None
     """By Holm, over the metrics that the verdict is not about."""
 
@@ -165,9 +165,11 @@ class Verdict:
     difference_of_interest: float | None
     """`detect` in the metric's unit; None where it is a share of A's mean and there is none."""
     detectable_difference: float | None
-    """What so many scenarios find with the power asked for, in the metric's unit."""
+    """What so many scenarios find with the power asked for, in the metric's unit; None where nothing varies, or nothing
+    is large enough."""
     scenarios_needed: int | None
-    """Common scenarios that find the difference of interest with the power asked for; None where it cannot be said."""
+    """Common scenarios that find the difference of interest with the power asked for; None where it cannot be said, as
+    where there are enough for a verdict and nothing varies, and with it the next two."""
     runs_more_a: int | None
     """Runs that A still needs for them, at as many a scenario as now."""
     runs_more_b: int | None

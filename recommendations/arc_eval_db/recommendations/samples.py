@@ -19,6 +19,10 @@ COUNTED = frozenset(ExecutionStatus) - {ExecutionStatus.CANCELLED}
 """The ends that count as runs. Who cancels a run says nothing about the agent; every other end is the agent's own."""
 
 
+VALUE_MAX = 1e60
+"""What is not below it in size counts as not measured: it is a mistake, and its square's square is no number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Moments:
     """Of the values that were measured: how many, their mean, and their variance (divided by the count)."""
@@ -29,8 +33,15 @@ class Moments:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Moments | None:
-        """None where nothing was measured. The order of the values makes no difference."""
+        """None where nothing was measured. The order of the values makes no difference.
+
+        Raises:
+            ValueError: a value is not finite.
+        """
         known = sorted(values)
+        if not all(map(math.isfinite, known)):
+            raise ValueError("a value is not finite")
+        known = [value for value in known if abs(value) < VALUE_MAX]
         if not known:
             return None
         mean = math.fsum(known) / len(known)
@@ -118,7 +129,7 @@ def sample_of_runs(runs: Iterable[RunResult], *, name: str | None = None) -> Sam
     """The sample that runs make, in whatever order they come.
 
     Raises:
-        ValueError: a status that is none.
+        ValueError: a status that is none, or a value that is not finite.
     """
     by_scenario: dict[str, list[RunResult]] = defaultdict(list)
     for run in runs:

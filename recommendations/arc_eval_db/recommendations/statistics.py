@@ -82,9 +82,9 @@ def paired_rates(differences: Array, steps: Array) -> Pivot:
 def paired_means(differences: Array) -> Pivot | None:
     """The mean of per-scenario differences, by Student's t; None with fewer than two, or where all are the same."""
     count = len(differences)
-    if count < 2 or np.ptp(differences) == 0:
-        return None
-    return Pivot(float(np.mean(differences)), float(np.std(differences, ddof=1)) / math.sqrt(count), count - 1)
+    error = float(np.std(differences, ddof=1)) / math.sqrt(count) if count >= 2 and np.ptp(differences) else 0.0
+    # Also where it is smaller than the smallest number.
+    return Pivot(float(np.mean(differences)), error, count - 1) if error else None
 
 
 def sign_test(differences: Array) -> float | None:

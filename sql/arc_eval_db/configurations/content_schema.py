@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from itertools import islice
@@ -12,6 +13,7 @@ from typing import Any
 import orjson
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.validators import extend
 from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
@@ -136,13 +138,23 @@ def content_problems(configuration: str, schema: str, content: Mapping[str, Any]
     return problems[:PROBLEMS_MAX] + ([f"and {at_least}{more} more"] if more > 0 else [])
 
 
+def _multiple_of(_: Any, divisor: float, instance: Any, __: Any) -> Iterator[ValidationError]:
+    """As the numbers are written: 0.3 is a multiple of 0.1, which it is not as a binary fraction."""
+    is_number = isinstance(instance, int | float) and not isinstance(instance, bool)
+    if is_number and (Fraction(repr(instance)) / Fraction(repr(divisor))).denominator != 1:
+        yield ValidationError("")
+
+
+_Validator: Any = extend(Draft202012Validator, {"multipleOf": _multiple_of})  # type: ignore[no-untyped-call]
+
+
 @lru_cache(maxsize=64)
-def _validator(schema: str) -> Draft202012Validator:
+def _validator(schema: str) -> Any:
     # A registry of its own that can retrieve nothing: the default one fetches a remote $ref.
-    return Draft202012Validator(_saying_where(orjson.loads(schema)), registry=Registry())
+    return _Validator(_saying_where(orjson.loads(schema)), registry=Registry())
 
 
-_MAPS = frozenset({"properties", "patternProperties"})
+_MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
 _DATA = frozenset({"const", "enum", "default", "examples"})
 
 
@@ -185,6 +197,8 @@ def _problem(error: ValidationError | SchemaError) -> str:
             return f"{what} {_cut(names[1]) if names else 'some of its properties'}"
         case "not" if expected == {}:
             return "may not be there"
+        case "format" if expected == "regex":
+            return "is no regular expression that Python reads"
         case "enum":
             return f"must be one of {_short(expected)}"
         case keyword:
