@@ -6,6 +6,7 @@ SELECT
     current_setting('server_version') AS version,
     current_user::text AS user_name,
     pg_is_in_recovery() AS is_standby,
+    NOT pg_is_in_recovery() AND COALESCE(has_table_privilege(to_regclass('outcomes'), 'INSERT'), false) AS may_write,
     to_regclass('schema_migrations') IS NOT NULL AS has_schema,
     to_regclass('pg_stat_statements') IS NOT NULL AS has_statements,
     EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') AS has_timescaledb;
@@ -225,6 +226,7 @@ WHERE COALESCE(job.hypertable_schema, job.proc_schema) = current_schema();
 -- aggregate, as without errors, its watermark stays: then what counts is when it was last refreshed.
 SELECT
     aggregate.view_name::text AS aggregate,
+    refreshed.job_id,
     CASE
         WHEN _timescaledb_functions.to_timestamp(_timescaledb_functions.cagg_watermark(own.id)) <= newest.began_at
             THEN GREATEST(0, EXTRACT(epoch FROM LEAST(
@@ -244,9 +246,11 @@ CROSS JOIN LATERAL (
         AND chunk.range_start <= now()
 ) AS newest
 CROSS JOIN LATERAL (
-    SELECT max(stats.last_successful_finish) FILTER (WHERE isfinite(stats.last_successful_finish)) AS last_at
+    SELECT
+        max(job.job_id) AS job_id,
+        max(stats.last_successful_finish) FILTER (WHERE isfinite(stats.last_successful_finish)) AS last_at
     FROM timescaledb_information.jobs AS job
-    JOIN timescaledb_information.job_stats AS stats USING (job_id)
+    LEFT JOIN timescaledb_information.job_stats AS stats USING (job_id)
     WHERE job.proc_name = 'policy_refresh_continuous_aggregate'
         AND job.hypertable_schema = aggregate.view_schema
         AND job.hypertable_name = aggregate.view_name
@@ -316,7 +320,8 @@ FROM (
 ORDER BY orphans DESC, relation;
 
 -- name: executions
--- $1 the least id of the time looked at, $2 seconds since the end within which events may be on their way, $3 how many.
+-- $1 the least id of the time looked at, $2 seconds since the end within which events may be on their way, $3 how many,
+-- the latest.
 SELECT
     count(*) AS looked_at,
     count(*) FILTER (WHERE outstanding > 0) AS incomplete,
@@ -326,6 +331,7 @@ FROM (
     SELECT execution_id, outstanding
     FROM execution_completeness
     WHERE execution_id >= $1 AND COALESCE(ended_at < now() - make_interval(secs => $2), true)
+    ORDER BY execution_id DESC
     LIMIT $3
 ) AS recent;
 

@@ -125,7 +125,7 @@ async def test_orphans(database: DatabaseSettings, session: Session) -> None:
 async def test_incomplete_executions(database: DatabaseSettings, session: Session) -> None:
     await insert_outcome(session, time=datetime.now(UTC), last_sequence=5)
     await session.execute(EXECUTION)
-    assert (await look(database, "executions")).found.startswith("0 of 0"), "it has just ended"
+    assert (await look(database, "executions")).found.startswith("0 of the latest 0"), "it has just ended"
     found = await look(database, "executions", incomplete_grace_s=0)
     assert (found.state, found.value, "4 in all" in found.found) == (State.WARN, 1, True)
     await session.execute("UPDATE outcomes SET sequence = 1, last_sequence = 1")

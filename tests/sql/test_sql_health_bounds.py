@@ -116,9 +116,25 @@ async def test_a_server_that_falls_silent_costs_no_more_than_the_deadline(
         async with asyncio.timeout(60):
             report = await checker.check()
         assert report.result("server").state is (State.OK if stalls_after else State.CRITICAL)
-        assert {one.state for one in report.results if one.check not in ("server",)} == {State.UNKNOWN}
+        assert {one.state for one in report.results if one.check not in ("server", "writes")} == {State.UNKNOWN}
+        # Rows that cannot be written are not only unseen.
+        assert report.result("writes").state is State.CRITICAL
         assert "CheckTimeoutError" in report.result("writes").found
         proxy.resume()
+
+
+async def test_a_server_that_takes_no_writes_is_critical(database: DatabaseSettings, session: Session) -> None:
+    """Its login may write, and nothing is written: so it is, too, where a disk is full."""
+    name = database.database_url.get_secret_value().partition("?")[0].rpartition("/")[2]
+    await session.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    found = await look(database, "writes")
+    assert (found.state, found.value) == (State.CRITICAL, None)
+    assert found.next_step.startswith("SHOW default_transaction_read_only")
+    await session.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+    async with session.transaction():
+        await session.execute("LOCK TABLE outcomes")
+        locked = await look(database, "writes", check_timeout_s=0.3)
+    assert (locked.state, locked.next_step) == (State.CRITICAL, "look at locks, checkpoints and the server's disk")
 
 
 async def test_a_silent_server_is_connected_to_once(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from arc_eval_db.errors import SettingsError
 from arc_eval_db.health import CHECK_NAMES, CheckResult, CheckTimeoutError, HealthReport, HealthSettings, State
 from arc_eval_db.health.check import Check, Context, Need
 from arc_eval_db.health.checks import CHECKS
+from arc_eval_db.health.looker import NoTimeLeftError
 from arc_eval_db.health.report import overall
 from arc_eval_db.health.unseen import judge_error, judge_lack
 
@@ -123,9 +125,10 @@ CASES: list[tuple[str, list[dict[str, Any]], str, str]] = [
     ("jobs", [{**JOBS, "failed": 5}], "critical", ""),
     ("jobs", [{**JOBS, "paused": 1}], "warn", "paused"),
     ("aggregates", [], "warn", ""),
-    ("aggregates", [{"aggregate": "outcomes_hourly", "behind_s": None}], "ok", ""),
-    ("aggregates", [{"aggregate": "outcomes_hourly", "behind_s": 21_600.0}], "warn", "outcomes_hourly"),
-    ("aggregates", [{"aggregate": "outcomes_hourly", "behind_s": 86_400.0}], "critical", "1.0 d"),
+    ("aggregates", [{"aggregate": "outcomes_hourly", "job_id": 1000, "behind_s": None}], "ok", ""),
+    ("aggregates", [{"aggregate": "outcomes_hourly", "job_id": 1000, "behind_s": 21_600.0}], "warn", "outcomes_hourly"),
+    ("aggregates", [{"aggregate": "outcomes_hourly", "job_id": None, "behind_s": 21_600.0}], "warn", "has no policy"),
+    ("aggregates", [{"aggregate": "outcomes_hourly", "job_id": 1000, "behind_s": 86_400.0}], "critical", "1.0 d"),
     ("dead_letters", [], "ok", "none"),
     ("dead_letters", [LETTERS, {**LETTERS, "reason": "unknown_type", "quarantined": 1}], "warn", "3 unknown_type"),
     ("dead_letters", [{**LETTERS, "letters": 100_000}], "critical", "at least"),
@@ -188,11 +191,27 @@ def unseen(check: Check, sqlstate: str | None, kind: type[SchemaMismatchError] =
     return judged.next_step or ""
 
 
+@pytest.mark.parametrize(
+    ("sqlstate", "may_write"), [("57014", False), ("55P03", False), ("53100", False), ("25006", True)]
+)
+def test_a_write_that_is_refused_is_critical(sqlstate: str, may_write: bool) -> None:
+    error = SchemaMismatchError("said the server")
+    error.sqlstate = sqlstate
+    assert judge_error(NAMED["writes"], replace(CONTEXT, may_write=may_write), error).state is State.CRITICAL
+    assert judge_error(NAMED["orphans"], replace(CONTEXT, may_write=may_write), error).state is State.UNKNOWN
+
+
+def test_a_write_that_was_not_tried_is_unseen() -> None:
+    assert judge_error(NAMED["writes"], CONTEXT, CheckTimeoutError()).state is State.CRITICAL
+    assert judge_error(NAMED["writes"], CONTEXT, NoTimeLeftError()).state is State.UNKNOWN
+
+
 def test_what_cannot_be_seen_says_why_and_what_to_do() -> None:
     assert unseen(NAMED["orphans"], "42501") == 'GRANT arc_eval_reader TO "grafana"'
     assert unseen(NAMED["checkpoints"], "42501") == 'GRANT pg_monitor TO "grafana"'
     assert unseen(NAMED["writes"], "42501") == 'GRANT arc_eval_writer TO "grafana"'
     assert "only reads" in unseen(NAMED["writes"], "25006", DatabaseUnavailableError)  # type: ignore[arg-type]
+    assert unseen(NAMED["writes"], "42P01") == "arc-eval-db migrate up"
     assert unseen(NAMED["orphans"], "42P01") == "arc-eval-db migrate up"
     assert "CHECK_TIMEOUT_S" in unseen(NAMED["orphans"], "57014", BatchTooLargeError)  # type: ignore[arg-type]
     assert judge_error(NAMED["locks"], CONTEXT, CheckTimeoutError()).next_step == "arc-eval-db doctor --database"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -65,11 +66,32 @@ async def test_an_aggregate_that_is_behind(database: DatabaseSettings, session: 
     assert (await look(database, "aggregates", aggregate_critical_s=1e9)).state is State.WARN
     # Of this row there is nothing in errors_hourly, whose refresh leaves no other trace than that it was done.
     await session.fetch_value("SELECT _timescaledb_functions.start_background_workers()")
-    await session.fetch(
-        "SELECT alter_job(job_id, scheduled => true, next_start => now())::text FROM timescaledb_information.jobs"
-        " WHERE proc_name = 'policy_refresh_continuous_aggregate'"
-    )
-    await becomes(database, "aggregates", State.OK)
+
+    async def is_mended() -> bool:
+        """By the step that is told, which each of the aggregates needs."""
+        found = await look(database, "aggregates")
+        if found.next_step:
+            await session.fetch(f"{found.next_step}::text")
+        return found.state is State.OK
+
+    await eventually(is_mended, "every aggregate is up to date", timeout_s=60)
+
+
+async def test_the_step_that_brings_an_aggregate_up_to_date_empties_no_history(
+    database: DatabaseSettings, session: Session
+) -> None:
+    """A refresh from the beginning would: of what it finds no rows for it keeps no rollup."""
+    history = "SELECT count(*) FROM outcomes_hourly WHERE bucket < now() - INTERVAL '300 days'"
+    await insert_outcome(session, timedelta(days=400))
+    await session.execute("CALL refresh_continuous_aggregate('outcomes_hourly', NULL, NULL)")
+    await session.fetch("SELECT drop_chunks('outcomes', older_than => INTERVAL '380 days')")
+    assert await session.fetch_value(history) == 1
+    await insert_outcome(session, timedelta(days=4))
+    assert re.match(r"SELECT alter_job\(\d+, ", (await look(database, "aggregates")).next_step)
+    jobs = "SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = 'policy_refresh_continuous_aggregate'"
+    for row in await session.fetch(jobs):
+        await session.execute(f"CALL run_job({row['job_id']})")
+    assert await session.fetch_value(history) == 1
 
 
 async def test_jobs_that_are_paused_and_jobs_that_fail(database: DatabaseSettings, session: Session) -> None:

@@ -36,6 +36,8 @@ class Context:
     has_timescaledb: bool = True
     has_statements: bool = True
     user_name: str = "arc_eval_reader"
+    may_write: bool = False
+    """Whether the login has the right to, on a server that takes writes."""
     earlier: Mapping[str, Rows] = field(default_factory=dict)
     """For rates: what was seen before, by check."""
 
@@ -80,6 +82,8 @@ class Check:
     needs: Need = Need.NOTHING
     is_rate: bool = False
     """Judged by the difference between two looks."""
+    must_succeed: bool = False
+    """A look that the server refuses or does not end is critical, and not only unseen."""
     grant: str = "arc_eval_reader"
     """The role whose privileges the look needs."""
 

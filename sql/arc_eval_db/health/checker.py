@@ -126,6 +126,7 @@ class DatabaseHealthChecker:
             has_timescaledb=row["has_timescaledb"],
             has_statements=row["has_statements"],
             user_name=row["user_name"],
+            may_write=row["may_write"],
         )
         return context, _result(SERVER, SERVER.judge([{**row, "latency_ms": latency_ms}], context))
 

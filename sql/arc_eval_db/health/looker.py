@@ -19,6 +19,10 @@ class CheckTimeoutError(RetryableError):
     """A check was given up because its time was over."""
 
 
+class NoTimeLeftError(CheckTimeoutError):
+    """A check was not begun: those before it have taken all the time."""
+
+
 class Looker:
     """Looks through a connection of its own, which a failed check may cost: the next one opens another.
 
@@ -61,7 +65,7 @@ class Looker:
         """
         left_s = self._until - asyncio.get_running_loop().time()
         if left_s <= 0:
-            raise CheckTimeoutError(f"no time was left, of {self._settings.timeout_s:g} s for all checks")
+            raise NoTimeLeftError(f"no time was left, of {self._settings.timeout_s:g} s for all checks")
         session = await self._connected(left_s)
         try:
             async with asyncio.timeout(min(left_s, self._settings.check_timeout_s + _ANSWER_S)):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from arc_eval_db.database import DatabaseError
 from arc_eval_db.errors import ArcEvalError
 from arc_eval_db.health.check import Check, Context, Judgement, Need
+from arc_eval_db.health.looker import CheckTimeoutError, NoTimeLeftError
 from arc_eval_db.health.report import State
 
 _MISSING_PRIVILEGE, _READ_ONLY, _TIMEOUT = "42501", "25006", "57014"
+_LOCKED, _NO_RESOURCES = "55P03", "53"
 _OLD_SCHEMA = ("42P01", "42703", "42883", "3F000")
 
 
@@ -15,6 +17,9 @@ def judge_error(check: Check, context: Context, error: ArcEvalError) -> Judgemen
     """An error is not a state of the database: unknown, with the error's class."""
     sqlstate = error.sqlstate if isinstance(error, DatabaseError) else None
     found = f"{type(error).__name__}: {error}"
+    if check.must_succeed and _is_refusal(context, error, sqlstate or ""):
+        read_only = "SHOW default_transaction_read_only; servers are set so when their disk is full"
+        return Judgement(State.CRITICAL, None, found, read_only if sqlstate == _READ_ONLY else check.next_step)
     grant = f'GRANT {check.grant} TO "{context.user_name}"'
     if sqlstate == _MISSING_PRIVILEGE:
         return Judgement(State.UNKNOWN, None, found, grant)
@@ -25,6 +30,15 @@ def judge_error(check: Check, context: Context, error: ArcEvalError) -> Judgemen
     if sqlstate == _TIMEOUT:
         return Judgement(State.UNKNOWN, None, found, "raise ARC_EVAL_HEALTH_CHECK_TIMEOUT_S")
     return Judgement(State.UNKNOWN, None, found, "arc-eval-db doctor --database")
+
+
+def _is_refusal(context: Context, error: ArcEvalError, sqlstate: str) -> bool:
+    """Whether everybody would meet this error, and not only who lacks a right or looks at too old a schema."""
+    if isinstance(error, CheckTimeoutError):
+        return not isinstance(error, NoTimeLeftError)
+    if sqlstate == _READ_ONLY:
+        return context.may_write
+    return sqlstate in (_TIMEOUT, _LOCKED) or sqlstate.startswith(_NO_RESOURCES)
 
 
 def judge_lack(check: Check) -> Judgement:

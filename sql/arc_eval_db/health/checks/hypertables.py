@@ -8,6 +8,8 @@ from arc_eval_db.health.report import State
 _RATIO_BYTES_MIN = 64 * 1024**2
 """Of less than that a compressed chunk is mostly its own overhead."""
 
+_REFRESH = "SELECT alter_job({job_id}, scheduled => true, next_start => now())"
+
 
 def judge_chunks(rows: Rows, context: Context) -> Judgement:
     """Chunks that begin further ahead than an event may be."""
@@ -66,7 +68,10 @@ def judge_aggregates(rows: Rows, context: Context) -> Judgement:
     if state is State.OK:
         return Judgement(state, behind, "every continuous aggregate is up to date")
     found = f"{row['aggregate']} is {in_time(behind)} behind"
-    return Judgement(state, behind, found, f"CALL refresh_continuous_aggregate('{row['aggregate']}', NULL, now())")
+    if row["job_id"] is None:
+        return Judgement(state, behind, f"{found}, and has no policy that refreshes it", "arc-eval-db migrate verify")
+    # Not refresh_continuous_aggregate: beyond where the policy begins rows are gone, and it would empty the aggregate.
+    return Judgement(state, behind, found, _REFRESH.format(job_id=row["job_id"]))
 
 
 CHUNKS = Check(
@@ -114,7 +119,7 @@ AGGREGATES = Check(
     looks_at="how far the last of the continuous aggregates is behind what it is computed from, to a chunk's length",
     unit="s",
     judge=judge_aggregates,
-    next_step="CALL refresh_continuous_aggregate(aggregate, NULL, now())",
+    next_step=_REFRESH.format(job_id="job_id"),
     limits=("aggregate_warn_s", "aggregate_critical_s"),
     query="aggregates",
     needs=Need.TIMESCALEDB,

@@ -41,7 +41,7 @@ def judge_executions(rows: Rows, context: Context) -> Judgement:
     """Events that were emitted, and are neither rows nor dead letters nor dropped."""
     (row,) = rows
     state = grade(row["incomplete"], context.settings.incomplete_warn, context.settings.incomplete_critical)
-    found = f"{row['incomplete']:,} of {row['looked_at']:,} recent executions lack events"
+    found = f"{row['incomplete']:,} of the latest {row['looked_at']:,} executions lack events"
     if row["incomplete"]:
         found += f", {row['outstanding']:,} in all; one is {row['execution_id']}"
     return Judgement(state, row["incomplete"], found)

@@ -33,5 +33,6 @@ WRITES = Check(
     next_step="look at locks, checkpoints and the server's disk",
     limits=("write_warn_ms", "write_critical_ms"),
     look=_look,
+    must_succeed=True,
     grant="arc_eval_writer",
 )
