@@ -121,6 +121,15 @@ async def test_exit_codes_for_scripts(variables: dict[str, str]) -> None:
         assert (result.exit_code, said in result.stderr) == (exit_code, True), (arguments, result.output)
 
 
+async def test_a_topic_that_is_not_there_is_no_group_that_is_well(variables: dict[str, str]) -> None:
+    elsewhere = {**variables, "ARC_EVAL_TOPIC_PREFIX": "nowhere"}
+    for arguments in (["--fail-on", "stopped"], ["--max-lag", "0"], ["--max-seconds", "5"]):
+        result = await lag(elsewhere, *arguments)
+        assert (result.exit_code, "nowhere.tool-usage: not there" in result.stderr) == (3, True), result.output
+    result = await lag(elsewhere, "--json")
+    assert (result.exit_code, len(json.loads(result.stdout)["missing_topics"])) == (0, 3)
+
+
 async def test_without_the_database_it_shows_kafka_s_copy_and_fails(
     variables: dict[str, str], behind: TopicPartition
 ) -> None:

@@ -218,6 +218,26 @@ def test_what_is_never_measured_again_after_a_restart_is_resolved() -> None:
     assert [change.value for change, _ in after.evaluate({}, 311)] == ["resolved"]
 
 
+@pytest.mark.parametrize(
+    ("name", "blind_s"), [("ArcEvalMonitorBlind", 120), ("ArcEvalHealthUnseen", 600)], ids=["lag", "health"]
+)
+def test_who_starts_anew_while_nothing_is_seen_does_not_say_that_all_is_well(name: str, blind_s: int) -> None:
+    """A monitor counts from its own start until it has seen something."""
+    (one,) = (each for each in alert_rules(AlertSettings()) if each.name == name)
+    seen = dict.fromkeys(one.measure.by, "g")
+
+    def looked(at: float) -> dict[str, list[Sample]]:
+        return {one.measure.metric: [sample(at, **seen)]}
+
+    before = Evaluator([one], alerts_max=10)
+    assert [change.value for change, _ in before.evaluate(looked(1), 1000)] == ["open"]
+    after = Evaluator([one], alerts_max=10)
+    after.restore(before.tracked, 1010)
+    assert [after.evaluate(looked(1010), 1010 + age_s) for age_s in range(0, 3 * blind_s, 15)] == [[]] * (blind_s // 5)
+    assert [change.value for change, _ in after.evaluate(looked(9000), 9000)] == []
+    assert [change.value for change, _ in after.evaluate(looked(9700), 9700)] == ["resolved"]
+
+
 def test_texts_are_filled_once() -> None:
     one = rule(summary="{topic}: {value}")
     assert one.text({"topic": "{value}"}, 3) == "{value}: 3"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import aiokafka
 import orjson
 import pytest
+from pydantic import SecretStr
 
 from arc_eval_db.consumers import Worker
 from arc_eval_db.consumers.lag import LagSettings, LagState, LagWatcher
@@ -164,6 +165,46 @@ async def test_without_the_database_kafka_s_copy_is_shown(
     assert report.from_kafka
     assert "Kafka's copy" in report.warnings[0]
     assert of(report, partition).lag_messages == 1
+
+
+async def test_kafka_s_copy_is_neither_a_step_back_nor_a_standstill(
+    kafka_settings: KafkaSettings, database: DatabaseSettings, session: Session, group: str
+) -> None:
+    """It is of some seconds before: who looks while the database is away sees a healthy group as it was."""
+    kafka = await dated_topics(kafka_settings)
+    partition = tools(kafka)
+    await produce_at(kafka, partition, [(time.time() - HOUR_S, event(TOOL_USED)) for _ in range(4)])
+    copier = aiokafka.AIOKafkaConsumer(**kafka.client_options(), group_id=group, enable_auto_commit=False)
+    await copier.start()
+    try:
+        at = aiokafka.TopicPartition(*partition)
+        copier.assign([at])
+        await copier.commit({at: 1})
+    finally:
+        await copier.stop()
+    await stand_at(session, group, partition, [3])
+    async with TcpProxy.to_url(database.database_url.get_secret_value()) as proxy, member(kafka, group):
+        through = database.model_copy(update={"database_url": SecretStr(proxy.url)})
+        async with LagWatcher(kafka, through, group, [partition.topic]) as watcher:
+            assert of(await watcher.look(), partition).verdict.state is LagState.LAGGING
+            proxy.refuse()
+            proxy.cut()
+            report = await watcher.look()
+    assert report.from_kafka
+    copied = of(report, partition)
+    assert (copied.lag_messages, copied.verdict.state) == (3, LagState.LAGGING), copied.verdict
+    assert copied.lag_s is not None
+    assert copied.lag_s > 60
+
+
+async def test_topics_that_are_not_there_are_said(
+    kafka_settings: KafkaSettings, database: DatabaseSettings, group: str
+) -> None:
+    there = tools(kafka_settings).topic
+    async with LagWatcher(kafka_settings, database, group, [there, "nowhere"]) as watcher:
+        report = await watcher.look()
+    assert (report.missing, [topic.topic for topic in report.topics]) == (["nowhere"], [there])
+    assert report.warnings == ("not there, or not to be seen by this login: nowhere; arc-eval-db topics list",)
 
 
 async def test_a_transaction_s_marker_is_not_lag_for_ever(

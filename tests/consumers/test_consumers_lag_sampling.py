@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from arc_eval_db.consumers import Worker
+from arc_eval_db.consumers.lag.measuring import Unread
 from arc_eval_db.consumers.lag.sampling import LagSampler
 from arc_eval_db.consumers.metrics import WorkerMetrics
 from arc_eval_db.database import DatabaseSettings, Session
@@ -71,6 +72,15 @@ async def test_a_sample_says_what_is_unread(kafka_settings: KafkaSettings, sessi
     assert metrics.value("arc_eval_consumer_lag_messages", topic=topic, partition="0") == 2
     assert metrics.value("arc_eval_consumer_lag_seconds", topic=topic, partition="0") > 0
     assert metrics.value("arc_eval_consumer_lag_messages", topic=topic, partition="1") == 0
+
+    async def of_no_age(*_: object) -> dict[TopicPartition, Unread]:
+        return {behind: Unread(2), caught_up: Unread(0)}
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("arc_eval_db.consumers.lag.sampling.read_unread", of_no_age)
+        assert await sampling.sample()
+    seconds = metrics.registry.get_sample_value
+    assert seconds("arc_eval_consumer_lag_seconds", {"topic": topic, "partition": "0"}) is None, "its age is unknown"
     del positions[behind]
     assert await sampling.sample()
     labels = {"topic": topic, "partition": "0"}

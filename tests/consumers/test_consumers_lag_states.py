@@ -42,7 +42,8 @@ def facts(**changes: Any) -> Facts:
         ({"unmoved_s": 61.0}, "stalled", "a worker has the partition and has read nothing for 61 s", "workers' log"),
         ({"unmoved_s": 61.0, "is_owned": None}, "stalled", "a worker may have the partition", "workers' log"),
         ({"unmoved_s": 9e9, "lag_s": 5.0}, "ok", "5.0 s old", ""),
-        ({"has_begun": False, "unmoved_s": None}, "stalled", "read nothing for 90 s", "workers' log"),
+        ({"has_begun": False, "unmoved_s": 61.0}, "stalled", "read nothing for 61 s", "workers' log"),
+        ({"has_begun": False, "unmoved_s": 0.0}, "lagging", "90 s old", ""),
         (
             {"is_owned": False},
             "stopped",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -109,6 +110,12 @@ async def test_what_is_shown_is_what_was_seen(
 async def test_a_look_that_fails_is_said_and_followed_by_the_next(database: DatabaseSettings, group: str) -> None:
     async with monitor_of(AWAY, database, group) as monitor, monitor.follow() as updates:
         failed = await newest(updates, UpdateKind.LAG)
+        for name, labels in (
+            ("arc_eval_pipeline_looked_timestamp_seconds", {"group": group}),
+            ("arc_eval_health_looked_timestamp_seconds", {}),
+        ):
+            # So that it is alerted on, too, that nobody has ever seen anything.
+            assert monitor.metrics.value(name, **labels) == pytest.approx(time.time(), abs=30)
         assert failed.to_json()["error"] == "Kafka did not answer while connecting: KafkaConnectionError"
         assert (monitor.lag, monitor.lag_look.looked_at) == (None, None)
         await newest(updates, UpdateKind.LAG)

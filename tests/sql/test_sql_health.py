@@ -129,7 +129,7 @@ async def test_incomplete_executions(database: DatabaseSettings, session: Sessio
     found = await look(database, "executions", incomplete_grace_s=0)
     assert (found.state, found.value, "4 in all" in found.found) == (State.WARN, 1, True)
     await session.execute("UPDATE outcomes SET sequence = 1, last_sequence = 1")
-    assert (await look(database, "executions", incomplete_grace_s=0)).found.startswith("0 of 1")
+    assert (await look(database, "executions", incomplete_grace_s=0)).found.startswith("0 of the latest 1")
 
 
 async def test_gaps_of_the_log(database: DatabaseSettings, session: Session) -> None:

@@ -156,6 +156,8 @@ async def _reports(watcher: LagWatcher, interval_s: float, stopping: asyncio.Eve
 def _too_much(report: LagReport, max_lag: int | None, max_seconds: float | None, states: set[LagState]) -> list[str]:
     """Why the exit code is 3: one line for each partition and limit."""
     found = []
+    if max_lag is not None or max_seconds is not None or states:
+        found += [f"{topic}: not there, or not to be seen by this login" for topic in report.missing]
     for each in report.partitions:
         name = str(each.lag.partition)
         if max_lag is not None and each.lag_messages > max_lag:

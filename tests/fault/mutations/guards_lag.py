@@ -110,8 +110,8 @@ LAG_MUTATIONS = (
         "lag-first-event-of-the-day",
         "The first event after a quiet night does not look stalled",
         f"{_LAG}/states.py",
-        "min(facts.lag_s, facts.unmoved_s or facts.lag_s)",
-        "max(facts.lag_s, facts.unmoved_s or facts.lag_s)",
+        "min(facts.lag_s, facts.unmoved_s)",
+        "max(facts.lag_s, facts.unmoved_s)",
         (f"{_STATE_TESTS}::test_a_state_has_a_reason_and_a_next_step",),
     ),
 )

@@ -151,7 +151,8 @@ def _watch_rules(settings: AlertSettings) -> tuple[Rule, ...]:
             Unit.SECONDS,
             "nobody has seen the lag of {group} for {value}: it may be anything",
             "arc-eval-db lag says why; look at the log of the process that monitors",
-            keep_s=settings.keep_s,
+            # A process that starts anew begins to count anew: until then the one before may be right.
+            keep_s=settings.keep_s + settings.blind_s,
         ),
         Rule(
             "ArcEvalLooksFail",
@@ -229,7 +230,8 @@ def _health_rules(settings: AlertSettings) -> tuple[Rule, ...]:
             Unit.SECONDS,
             "nobody has looked at the database's health for {value}",
             "arc-eval-db health; look at the log of the process that monitors",
-            keep_s=settings.keep_s,
+            # A process that starts anew begins to count anew: until then the one before may be right.
+            keep_s=settings.keep_s + settings.health_blind_s,
         ),
     )
 

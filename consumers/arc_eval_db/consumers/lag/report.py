@@ -123,6 +123,8 @@ class LagReport:
     """What could not be known, and why."""
     from_kafka: bool = False
     """The database did not answer: the offsets are Kafka's copy, which is up to some seconds old."""
+    missing: Sequence[str] = ()
+    """Topics that were asked for and are not there, or that the login may not see."""
 
     @property
     def partitions(self) -> list[PartitionReport]:
@@ -146,6 +148,7 @@ class LagReport:
             "lag_seconds": _largest(topic.lag_s for topic in self.topics),
             "lost_messages": sum(each.lag.lost_messages for each in self.partitions),
             "warnings": list(self.warnings),
+            "missing_topics": list(self.missing),
             "topics": [topic.to_json() for topic in self.topics],
             "partitions": [partition.to_json() for partition in self.partitions],
         }

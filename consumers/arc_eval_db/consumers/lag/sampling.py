@@ -110,6 +110,8 @@ class LagSampler:
             self._metrics.set("arc_eval_consumer_lag_messages", sample.messages, **labels)
             if sample.seconds is not None:
                 self._metrics.set("arc_eval_consumer_lag_seconds", sample.seconds, **labels)
+            else:
+                self._metrics.forget("arc_eval_consumer_lag_seconds", **labels)
         shown = {sample.lag.partition for sample in samples}
         # Another worker's by now: a gauge that stands still would be read as lag that does.
         for partition in self._shown - shown:

@@ -140,8 +140,10 @@ def _stopped(facts: Facts) -> Verdict | None:
 
 def _stalled(facts: Facts, limits: LagSettings) -> Verdict | None:
     # The event too must have waited: the first one after a quiet night finds an offset that has not moved for hours.
-    waited_s = facts.unmoved_s if facts.lag_s is None else min(facts.lag_s, facts.unmoved_s or facts.lag_s)
-    if waited_s is None or waited_s < limits.stalled_s:
+    if facts.unmoved_s is None:
+        return None
+    waited_s = facts.unmoved_s if facts.lag_s is None else min(facts.lag_s, facts.unmoved_s)
+    if waited_s < limits.stalled_s:
         return None
     who = "a worker has the partition" if facts.is_owned else "a worker may have the partition"
     since = f"and has read nothing for {in_words(waited_s)}, though there is something to read"

@@ -76,6 +76,8 @@ class LagWatcher:
         self._stack = contextlib.AsyncExitStack()
         self._session: Session | None = None
         self._own: dict[TopicPartition, deque[Sample]] = {}
+        self._seen: dict[TopicPartition, tuple[int | None, float]] = {}
+        """The offset of the latest look, and when a look saw it first."""
         self._first_look_s = 0.0
         self._warnings: list[str] = []
 
@@ -92,7 +94,7 @@ class LagWatcher:
         await self._stack.aclose()
 
     async def look(self) -> LagReport:
-        """The lag at this moment; topics that do not exist are left out.
+        """The lag at this moment; topics that do not exist are `missing`.
 
         Raises:
             KafkaUnavailableError: without Kafka nothing can be said.
@@ -109,6 +111,12 @@ class LagWatcher:
 
     async def _look(self) -> LagReport:
         partitions = await self._log.partitions(self._topics)
+        there = {partition.topic for partition in partitions}
+        missing = [topic for topic in self._topics if topic not in there]
+        if missing:
+            self._warnings.append(
+                f"not there, or not to be seen by this login: {', '.join(missing)}; arc-eval-db topics list"
+            )
         group = await self._asked("who is in the group", lambda: self._groups.standing(self._group))
         # Before the log's ends, so that the group cannot look to be ahead of the log.
         known = await self._ask_database(partitions)
@@ -125,7 +133,7 @@ class LagWatcher:
         settings = await self._asked("the topics' retention", lambda: self._groups.topic_settings(self._topics))
         recent = await recent_records(self._log, lags, now)
         notes = _fresh_notes(group, now)
-        self._remember(lags, known, now_s)
+        self._remember(lags, known, now_s, from_kafka=from_kafka)
         reports = [
             self._report(lag, unread[lag.partition], known, halted.get(lag.partition), group, notes, settings, now)
             for lag in lags
@@ -145,7 +153,7 @@ class LagWatcher:
             for topic in dict.fromkeys(partition.topic for partition in partitions)
         ]
         members = group.members if group else None
-        return LagReport(self._group, now, topics, members, tuple(self._warnings), from_kafka)
+        return LagReport(self._group, now, topics, members, tuple(self._warnings), from_kafka, missing)
 
     async def _asked(self, what: str, ask: Callable[[], Awaitable[T]]) -> T | None:
         """What the login may not see is left out, and said."""
@@ -186,15 +194,22 @@ class LagWatcher:
             if (reason := halt_reason(position, bounds[partition], found.get(partition)))
         }
 
-    def _remember(self, lags: Sequence[PartitionLag], known: _FromDatabase, now_s: float) -> None:
-        """Keep this look as a sample. The workers' samples count from before the first look only: two clocks mixed."""
+    def _remember(self, lags: Sequence[PartitionLag], known: _FromDatabase, now_s: float, *, from_kafka: bool) -> None:
+        """Keep this look as a sample. The workers' samples count from before the first look only: two clocks mixed.
+
+        Kafka's copy is of some seconds before: beside the database's offsets it would look like a step back.
+        """
         self._first_look_s = self._first_look_s or now_s
         for lag in lags:
+            seen = self._seen.get(lag.partition)
+            if seen is None or seen[0] != lag.next_offset:
+                self._seen[lag.partition] = (lag.next_offset, now_s)
             if lag.next_offset is None:
                 continue
             own = self._own.setdefault(lag.partition, deque())
-            own.append(Sample(now_s, lag.next_offset, lag.log_start, lag.log_end))
-            while own[0].at_s < now_s - self._limits.history_s:
+            if not from_kafka:
+                own.append(Sample(now_s, lag.next_offset, lag.log_start, lag.log_end))
+            while own and own[0].at_s < now_s - self._limits.history_s:
                 own.popleft()
             before = [each for each in known.samples.get(lag.partition, ()) if each.at_s < self._first_look_s]
             known.samples[lag.partition] = [*before, *own]
@@ -223,7 +238,7 @@ class LagWatcher:
             unread_messages=unread.messages,
             lost_messages=lag.lost_messages,
             lag_s=lag_s,
-            unmoved_s=standing.unmoved_s if standing else None,
+            unmoved_s=self._unmoved_s(partition, standing),
             is_owned=None if group is None or group.owned is None else partition in group.owned,
             is_paused=note is not None and note.activity is Activity.PAUSED,
             another_log=_ANOTHER_LOG[halt] if halt else None,
@@ -235,6 +250,13 @@ class LagWatcher:
         )
         verdict = judge(facts, self._limits)
         return PartitionReport(lag, unread.messages, lag_s, unread.event_age_s(now), moving, share, verdict)
+
+    def _unmoved_s(self, partition: TopicPartition, standing: Standing | None) -> float:
+        """For how long the group has stored no other offset: as the database knows, or else as the looks have seen."""
+        if standing is not None and standing.unmoved_s is not None:
+            return standing.unmoved_s
+        _, since_s = self._seen[partition]
+        return time.monotonic() - since_s
 
 
 def _fresh_notes(group: GroupStanding | None, now: datetime) -> dict[TopicPartition, WorkerNote]:

@@ -108,6 +108,10 @@ class PipelineMonitor:
     async def __aenter__(self) -> Self:
         if self._always:
             self._wanted.set()
+            # Nobody has seen anything since now at the latest: what was never seen is alerted on too.
+            now = time.time()
+            self.metrics.set("arc_eval_pipeline_looked_timestamp_seconds", now, group=self.group)
+            self.metrics.set("arc_eval_health_looked_timestamp_seconds", now)
         self._tasks = {
             asyncio.create_task(self._repeat(self._lag, self.settings.lag_interval_s)),
             asyncio.create_task(self._repeat(self._health, self.settings.health_interval_s)),
