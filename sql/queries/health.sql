@@ -346,13 +346,14 @@ FROM log_gaps
 WHERE noticed_at > now() - make_interval(secs => $1);
 
 -- name: partitions
--- $1 seconds of samples to look through: since when a partition has had unread records and has not moved.
+-- $1 seconds of samples to look through: since when a partition has had unread records and has not moved, and how old
+-- the newest sample is.
 SELECT
     stored.consumer_group,
     stored.topic,
     stored.partition,
     EXTRACT(epoch FROM now() - sampled.unread_since)::float8 AS halted_s,
-    sampled.newest_at IS NOT NULL AS is_sampled
+    EXTRACT(epoch FROM now() - sampled.newest_at)::float8 AS sample_age_s
 FROM consumer_offsets AS stored
 CROSS JOIN LATERAL (
     SELECT
@@ -366,5 +367,5 @@ CROSS JOIN LATERAL (
         AND sample.partition = stored.partition
         AND sample.time > now() - make_interval(secs => $1)
 ) AS sampled
-ORDER BY halted_s DESC NULLS LAST, stored.consumer_group, stored.topic, stored.partition
+ORDER BY halted_s DESC NULLS LAST, sample_age_s, stored.consumer_group, stored.topic, stored.partition
 LIMIT 1000;

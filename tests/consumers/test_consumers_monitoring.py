@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import pytest
 
+from arc_eval_db.consumers.alerts import AlertRunner, AlertSettings
 from arc_eval_db.consumers.lag import LagReport, LagState
 from arc_eval_db.consumers.monitoring import (
     MONITOR_METRICS,
@@ -254,6 +255,31 @@ async def test_what_is_gone_is_shown_no_more(
         {f"arc_eval_pipeline_workers{{'group': '{group}'}}"} if report.workers is not None else set()
     )
     assert isinstance(before, LagReport)
+
+
+async def test_a_topic_that_is_gone_is_shown_to_be(
+    kafka_settings: KafkaSettings, database: DatabaseSettings, group: str
+) -> None:
+    async with monitor_of(kafka_settings, database, group, only_when_followed=True) as monitor:
+        report = (await monitor.fresh_lag()).report
+    assert report is not None
+    metrics = MonitorMetrics()
+    shown = Shown(metrics)
+    gone, there = (topic.topic for topic in report.topics[:2])
+
+    def missing(topic: str) -> float:
+        return metrics.value("arc_eval_pipeline_topic_missing", group=group, topic=topic)
+
+    show_lag(shown, report)
+    assert (missing(gone), missing(there)) == (0, 0)
+    show_lag(shown, replace(report, topics=report.topics[1:], missing=[gone]))
+    assert (missing(gone), missing(there)) == (1, 0)
+    async with AlertRunner(AlertSettings(state_for_s=0), metrics.registry, name="monitor") as runner:
+        await runner.evaluate()
+        alerts = {alert.rule: dict(alert.labels) for alert in runner.alerts.open}
+    assert alerts["ArcEvalTopicMissing"] == {"group": group, "topic": gone}
+    show_lag(shown, report)
+    assert (missing(gone), missing(there)) == (0, 0)
 
 
 def test_a_check_that_is_unknown_is_left_out() -> None:

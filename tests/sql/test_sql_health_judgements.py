@@ -46,7 +46,7 @@ JOBS = {"jobs": 20, "paused": 0, "failed": 0, "job_id": None, "procedure": None}
 LETTERS = {"reason": "invalid_json", "letters": 3, "quarantined": 0, "newest_at": NOON}
 EXECUTIONS = {"looked_at": 5, "incomplete": 0, "outstanding": 0, "execution_id": None}
 GAPS = {"gaps": 1, "lost": 5, "recreated": 0, "newest_at": NOON}
-PARTITION = {"consumer_group": "g", "topic": "t", "partition": 0, "halted_s": None, "is_sampled": True}
+PARTITION = {"consumer_group": "g", "topic": "t", "partition": 0, "halted_s": None, "sample_age_s": 5.0}
 
 CASES: list[tuple[str, list[dict[str, Any]], str, str]] = [
     ("server", [SERVER], "ok", "primary"),
@@ -143,7 +143,10 @@ CASES: list[tuple[str, list[dict[str, Any]], str, str]] = [
     ("log_gaps", [{**GAPS, "lost": 0, "recreated": 1}], "warn", "nobody knows"),
     ("partitions", [], "ok", "no group"),
     ("partitions", [PARTITION], "ok", "moves"),
-    ("partitions", [{**PARTITION, "is_sampled": False}], "unknown", "consumer_lag_samples"),
+    ("partitions", [{**PARTITION, "sample_age_s": None}], "unknown", "consumer_lag_samples"),
+    ("partitions", [{**PARTITION, "sample_age_s": 300.0}], "unknown", "no worker has recorded the lag for 5.0 min"),
+    ("partitions", [{**PARTITION, "sample_age_s": 300.0}, PARTITION], "ok", "moves"),
+    ("partitions", [{**PARTITION, "halted_s": 400.0, "sample_age_s": 300.0}], "warn", "t/0 of group g"),
     ("partitions", [{**PARTITION, "halted_s": 300.0}], "warn", "t/0 of group g"),
     ("partitions", [{**PARTITION, "halted_s": 1800.0}], "critical", ""),
 ]

@@ -76,6 +76,15 @@ def _lag_rules(settings: AlertSettings) -> tuple[Rule, ...]:
             for_s=settings.paused_for_s,
             keep_s=settings.keep_s,
         ),
+        _flag(
+            "ArcEvalTopicMissing",
+            Severity.CRITICAL,
+            Measure("arc_eval_pipeline_topic_missing", by=_TOPIC),
+            "{topic}, which {group} reads, is not there, or hidden from the login that watches",
+            "arc-eval-db topics list; arc-eval-db topics create, and of a topic that was there before: topics accept",
+            for_s=settings.state_for_s,
+            keep_s=settings.keep_s,
+        ),
     )
 
 

@@ -19,6 +19,7 @@ MonitorMetricName = Literal[
     "arc_eval_pipeline_state",
     "arc_eval_pipeline_stage_seconds",
     "arc_eval_pipeline_workers",
+    "arc_eval_pipeline_topic_missing",
     "arc_eval_pipeline_looked_timestamp_seconds",
     "arc_eval_pipeline_looks_failed_total",
     "arc_eval_health_status",
@@ -73,6 +74,12 @@ MONITOR_METRICS: tuple[MetricDefinition[MonitorMetricName], ...] = (
         "How long a stage took lately, at the 95th percentile; left out where it is not known.",
     ),
     MetricDefinition("arc_eval_pipeline_workers", "gauge", ("group",), "Members of the group, as Kafka sees it."),
+    MetricDefinition(
+        "arc_eval_pipeline_topic_missing",
+        "gauge",
+        _TOPIC,
+        "1 where a topic that is watched is not there, or hidden from the login; 0 where it is there.",
+    ),
     MetricDefinition(
         "arc_eval_pipeline_looked_timestamp_seconds",
         "gauge",

@@ -40,6 +40,8 @@ def show_lag(shown: Shown, report: LagReport) -> None:
         for partition in topic.partitions:
             _show_partition(shown, report.group, partition)
         _show_topic(shown, report.group, topic)
+    for missing in report.missing:
+        shown.set("arc_eval_pipeline_topic_missing", 1, group=report.group, topic=missing)
     shown.set("arc_eval_pipeline_workers", report.workers, group=report.group)
     at = report.measured_at.timestamp()
     shown.set("arc_eval_pipeline_looked_timestamp_seconds", at, group=report.group)
@@ -59,6 +61,7 @@ def _show_partition(shown: Shown, group: str, report: PartitionReport) -> None:
 
 def _show_topic(shown: Shown, group: str, report: TopicReport) -> None:
     labels = {"group": group, "topic": report.topic}
+    shown.set("arc_eval_pipeline_topic_missing", 0, **labels)
     shown.set("arc_eval_pipeline_in_per_second", report.rates.in_per_s, **labels)
     shown.set("arc_eval_pipeline_out_per_second", report.rates.out_per_s, **labels)
     shown.set("arc_eval_pipeline_catch_up_seconds", report.catch_up_s, **labels)

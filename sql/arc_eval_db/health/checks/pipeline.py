@@ -65,12 +65,16 @@ def judge_partitions(rows: Rows, context: Context) -> Judgement:
     """The one that has stood still for longest with something to read."""
     if not rows:
         return Judgement(State.OK, 0.0, "no group has begun")
-    if not any(row["is_sampled"] for row in rows):
+    sample_ages_s = [row["sample_age_s"] for row in rows if row["sample_age_s"] is not None]
+    if not sample_ages_s:
         return Judgement(State.UNKNOWN, None, "nobody has recorded the lag in consumer_lag_samples")
     first = rows[0]
     halted_s = first["halted_s"] or 0.0
     state = grade(halted_s, context.settings.partition_halted_warn_s, context.settings.partition_halted_critical_s)
     if state is State.OK:
+        if min(sample_ages_s) >= context.settings.partition_halted_warn_s:
+            unseen = f"no worker has recorded the lag for {in_time(min(sample_ages_s))}"
+            return Judgement(State.UNKNOWN, None, unseen, "arc-eval-db lag")
         return Judgement(state, halted_s, "every partition with unread records moves")
     where = f"{first['topic']}/{first['partition']} of group {first['consumer_group']}"
     return Judgement(state, halted_s, f"{where} has not moved for {in_time(halted_s)}, with records to read")

@@ -37,7 +37,9 @@ def judge_statements(rows: Rows, context: Context) -> Judgement:
         found = f"a statement hidden from {context.user_name} ran {row['calls']:,} times, {row['mean_ms']:,.1f} ms each"
         return Judgement(state, row["mean_ms"], found, f'GRANT pg_monitor TO "{context.user_name}"')
     found = f"statement {row['query_id']} ran {row['calls']:,} times, {row['mean_ms']:,.1f} ms each"
-    next_step = f"look for queryid {row['query_id']} in pg_stat_statements"
+    # The mean is over all since the last reset: without one it says so long after the statement was mended.
+    forget = f"SELECT pg_stat_statements_reset(0, 0, {row['query_id']})"
+    next_step = f"look for queryid {row['query_id']} in pg_stat_statements; once it is mended: {forget}"
     return Judgement(state, row["mean_ms"], found, None if state is State.OK else next_step)
 
 
