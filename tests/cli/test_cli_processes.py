@@ -137,6 +137,16 @@ def test_the_demo_for_people_names_the_next_step(stack_directory: Path) -> None:
         assert expected in result.stdout
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run(
+            [*COMMAND, "alerts", "rules"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    said = "arc-eval-db: the output is not complete: No space left on device; free room, or write elsewhere\n"
+    assert (process.returncode, process.stderr) == (1, said)
+
+
 def test_the_base_install_names_the_extra(tmp_path: Path) -> None:
     """Without click, which the SDK's own install does not have."""
     (tmp_path / "click.py").write_text("raise ImportError")

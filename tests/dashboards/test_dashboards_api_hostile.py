@@ -97,9 +97,17 @@ async def test_only_json_changes_anything(api: httpx.AsyncClient, media_type: st
     problem(await api.put(f"{CONFIGURATIONS}/a/labels/b", content=body, headers=headers), 415, "unsupported-media-type")
     assert answer(await api.get("/v1/audit"))["items"] == []
     # Without a body there is nothing that a form could have sent, but for what needs a header that forms lack.
-    problem(await api.post(CONFIGURATIONS, headers=headers), 422, "invalid")
+    assert "a body is needed" in problem(await api.post(CONFIGURATIONS, headers=headers), 422, "invalid")["detail"]
     problem(await api.post(f"{CONFIGURATIONS}/a/unarchive", headers=headers), 428, "precondition-required")
     problem(await api.post("/v1/deployments/end", headers=headers), 422, "invalid")
+
+
+async def test_a_body_is_sent_as_it_is(api: httpx.AsyncClient) -> None:
+    for coding in ("gzip", "identity, gzip", "br", ""):
+        response = await post(api, b'{"name": "a"}', **{"Content-Encoding": coding})
+        assert "without Content-Encoding" in problem(response, 415, "unsupported-media-type")["detail"]
+        assert response.headers["accept-encoding"] == "identity"
+    answer(await post(api, b'{"name": "a"}', **{"Content-Encoding": "Identity"}), 201)
 
 
 async def test_json_may_name_its_characters(api: httpx.AsyncClient) -> None:
@@ -160,6 +168,13 @@ async def test_a_condition_that_is_misspelt_does_not_mean_all(file_api: httpx.As
     assert "there is archived, containing, cursor, label, limit, text" in found["detail"]
     problem(await file_api.get(f"/openapi.json?{query}"), 422, "invalid")
     problem(await file_api.post(f"{CONFIGURATIONS}?{query}", json={"name": "a"}), 422, "invalid")
+
+
+@pytest.mark.parametrize("query", ["label=a&label=b", "limit=1&limit=1", "cursor=a&text=b&cursor=c"])
+async def test_a_condition_that_stands_twice_is_not_half_heeded(file_api: httpx.AsyncClient, query: str) -> None:
+    found = problem(await file_api.get(f"{CONFIGURATIONS}?{query}"), 422, "invalid")
+    name = query.partition("=")[0]
+    assert found["errors"] == [{"path": f"query.{name}", "message": "stands twice; keep one"}]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 
 EXIT_FAILED = 1
@@ -10,6 +12,8 @@ EXIT_FOUND = 3
 """The operation worked and what it looked at is not as it should be (`doctor`, `health`, `lag --max-lag`,
 `migrate verify`, `dead-letters retry`, `compare --fail-if`)."""
 EXIT_INTERRUPTED = 130
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def run() -> None:
@@ -26,3 +30,10 @@ def run() -> None:
         cli(prog_name="arc-eval-db")
     except KeyboardInterrupt:  # before a command has begun; commands end in their own way
         sys.exit(EXIT_INTERRUPTED)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        # What is left in the buffer would fail once more, at the end of the process.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        where = f" ({error.filename})" if error.filename else ""
+        sys.exit(f"arc-eval-db: the output is not complete: {error.strerror}{where}; free room, or write elsewhere")

@@ -107,11 +107,17 @@ def _http_problem(error: HTTPException) -> ProblemError:
 def _validation_problem(errors: Iterable[Any]) -> ProblemError:
     # Of pydantic's error neither the input nor its context: both hold values.
     given = list(errors)
-    found = [FieldProblem(path=_place(error["loc"]), message=error["msg"]) for error in given[:ERRORS_MAX]]
+    found = [FieldProblem(path=_place(error["loc"]), message=_message(error)) for error in given[:ERRORS_MAX]]
     detail = "; ".join(f"{one.path}: {one.message}" for one in found[:_ERRORS_SAID_MAX])
     if len(given) > _ERRORS_SAID_MAX:
         detail += f"; and {len(given) - _ERRORS_SAID_MAX:,} more"
     return ProblemError(Kind.INVALID, detail, errors=found)
+
+
+def _message(error: Any) -> str:
+    if error["type"] == "missing" and error["loc"] == ("body",):
+        return "a body is needed; /openapi.json says what is in it"
+    return str(error["msg"])
 
 
 def _place(location: tuple[str | int, ...]) -> str:

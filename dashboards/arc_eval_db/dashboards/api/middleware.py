@@ -162,6 +162,12 @@ class Bodies:
 
 def _require_json(headers: Headers) -> None:
     """A form of another site cannot say so without the browser's asking first, which nobody here answers."""
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise ProblemError(
+            Kind.UNSUPPORTED_MEDIA_TYPE,
+            "send the body as it is, without Content-Encoding",
+            headers={"Accept-Encoding": "identity"},
+        )
     if headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
         raise ProblemError(
             Kind.UNSUPPORTED_MEDIA_TYPE, f"send the header Content-Type: {JSON}", headers={"Accept": JSON}

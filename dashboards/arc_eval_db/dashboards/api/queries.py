@@ -1,6 +1,9 @@
-"""A parameter that a route does not know is refused: a condition that is misspelt must not mean "all"."""
+"""What a route does not know, and what stands twice, is refused: no condition may go unheeded."""
 
 from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Set
 
 from fastapi import Request
 
@@ -14,7 +17,7 @@ async def only_known_queries(request: Request) -> None:
     """A dependency of every route.
 
     Raises:
-        ProblemError: the query has something that the route does not know.
+        ProblemError: the query has something that the route does not know, or has it twice.
     """
     if not request.query_params:
         return
@@ -22,11 +25,17 @@ async def only_known_queries(request: Request) -> None:
     if not hasattr(state, "known_queries"):
         state.known_queries = known_queries(request.app)
     known = state.known_queries.get((request.method, request.scope["route"].path), frozenset())
-    unknown = sorted(request.query_params.keys() - known)[:_NAMED_MAX]
-    if unknown:
-        message = f"not known here; there is {', '.join(sorted(known)) or 'none'}"
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    _refuse(counts.keys() - known, f"not known here; there is {', '.join(sorted(known)) or 'none'}")
+    # No parameter is a list: the framework would take the last one, and drop the others.
+    _refuse({name for name, count in counts.items() if count > 1}, "stands twice; keep one")
+
+
+def _refuse(names: Set[str], message: str) -> None:
+    if names:
+        named = sorted(names)[:_NAMED_MAX]
         raise ProblemError(
             Kind.INVALID,
-            f"query: {', '.join(map(repr, unknown))}: {message}",
-            errors=[FieldProblem(path=f"query.{name}", message=message) for name in unknown],
+            f"query: {', '.join(map(repr, named))}: {message}",
+            errors=[FieldProblem(path=f"query.{name}", message=message) for name in named],
         )
