@@ -272,6 +272,19 @@ FROM (
 GROUP BY reason
 ORDER BY letters DESC, reason;
 
+-- name: new_dead_letters
+-- $1 seconds back, $2 how many to look at at the most, the newest first: ids are given in the order of time.
+SELECT reason, count(*) AS letters
+FROM (
+    SELECT reason, dead_lettered_at
+    FROM dead_letters
+    ORDER BY id DESC
+    LIMIT $2
+) AS newest
+WHERE dead_lettered_at > now() - make_interval(secs => $1)
+GROUP BY reason
+ORDER BY letters DESC, reason;
+
 -- name: orphans
 -- $1 the least id of the time looked at, $2 that time, $3 how many rows of each table. Ids are made in the order of time:
 -- they are the index that a hypertable does not have on its time.

@@ -113,7 +113,7 @@ def series_of(name: str, generator: random.Random) -> Series:
             return {labels: flags(generator) for labels in topics}
         case "ArcEvalDeadLettersRising":
             letters = [round(value or 0) for value in walk(generator, 0, 5, 0.4)]
-            return {(("check", "dead_letters"),): letters, (("check", "orphans"),): letters[::-1]}
+            return {(("check", "new_dead_letters"),): letters, (("check", "orphans"),): letters[::-1]}
         case "ArcEvalMonitorBlind":
             return {(("group", "g"),): [step // 12 * 12 * STEP_S for step in range(STEPS)]}
         case "ArcEvalCanaryFails":

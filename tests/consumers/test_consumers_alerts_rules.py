@@ -155,14 +155,6 @@ def test_an_increase_is_what_a_counter_gained(values: tuple[float | None, ...], 
     assert looks(rule(INCREASE), *values) == said.split()
 
 
-def test_a_rise_is_compared_with_a_window_ago() -> None:
-    rise = Measure("m", Form.RISE, by=("topic",), window_s=20)
-    one = rule(rise, opens_at=0, resolves_at=0)
-    assert looks(one, 5, 6, 6, 6, 6) == ["-", "-", "open", "resolved", "-"]
-    assert looks(one, 5, 4, 3, 2) == ["-", "-", "-", "-"]
-    assert looks(one, None, 9, 9) == ["-", "-", "-"]
-
-
 def test_a_look_after_a_long_pause_counts_no_old_increase() -> None:
     evaluator = Evaluator([rule(INCREASE)], alerts_max=10)
     for now, value in ((0, 0), (10, 50), (5_000, 50), (5_010, 50)):

@@ -109,6 +109,21 @@ async def test_dead_letters(database: DatabaseSettings, session: Session) -> Non
     assert (await look(database, "dead_letters")).state is State.OK
 
 
+async def test_new_dead_letters_are_so_for_a_quarter_of_an_hour(database: DatabaseSettings, session: Session) -> None:
+    await session.execute(
+        "INSERT INTO dead_letters (topic, log_partition, log_offset, log_timestamp, reason, error_class, detail,"
+        " headers, consumer_group, consumer_version, dead_lettered_at)"
+        " SELECT 't', 0, each, now(), 'invalid_json', 'e', 'd', '[]', 'g', 'v',"
+        " now() - (14 - each) * INTERVAL '4 minutes'"
+        " FROM generate_series(1, 14) AS each"
+    )
+    found = await look(database, "new_dead_letters")
+    assert (found.state, found.value, found.found) == (State.OK, 4, "4 within 15.0 min (4 invalid_json)")
+    await session.execute("UPDATE dead_letters SET resolved_at = now(), resolution = 'discarded'")
+    again = await look(database, "new_dead_letters", new_dead_letters_warn=4)
+    assert (again.state, again.value) == (State.WARN, 4), "dealt with or not"
+
+
 async def test_orphans(database: DatabaseSettings, session: Session) -> None:
     await insert_outcome(session)
     found = await look(database, "orphans")

@@ -30,9 +30,8 @@ pytestmark = pytest.mark.database
 
 RELATIONS = "SELECT string_agg(oid::text, ',' ORDER BY oid) FROM pg_class"
 DEAD_OR_ALIVE = "SELECT pg_relation_size('outcomes') + count(*) FROM outcomes"
-ROWS_LOOKED_THROUGH = [
-    check for check in CHECKS if check.name in ("orphans", "executions", "dead_letters", "partitions")
-]
+LOOKED_THROUGH = ("orphans", "executions", "dead_letters", "new_dead_letters", "partitions")
+ROWS_LOOKED_THROUGH = [check for check in CHECKS if check.name in LOOKED_THROUGH]
 
 
 @pytest.fixture

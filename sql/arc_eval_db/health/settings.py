@@ -97,6 +97,8 @@ class HealthSettings(BaseSettings):
 
     dead_letters_warn: float = Field(default=1, gt=0)
     dead_letters_critical: float = Field(default=1_000, gt=0)
+    new_dead_letters_warn: float = Field(default=100, gt=0)
+    new_dead_letters_critical: float = Field(default=10_000, gt=0)
     orphans_warn: float = Field(default=1, gt=0)
     orphans_critical: float = Field(default=1, gt=0)
     """There should never be one."""

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from arc_eval_db.consumers.alerts.measures import Form, Labels, Measure, Sample
-
-# Prometheus looks back so far for a sample that is missing at a given time.
-_LOOKBACK_S = 300.0
+from arc_eval_db.consumers.alerts.measures import Labels, Measure, Sample
 
 
 class History:
     """What one metric's samples were at each look, as far back as the longest window of its measures needs."""
 
     def __init__(self, windows: Iterable[int]) -> None:
-        self._kept_s = max(windows) + _LOOKBACK_S
+        self._kept_s = float(max(windows))
         self._series: dict[Labels, deque[tuple[float, float]]] = {}
         self._began: float | None = None
 
@@ -37,8 +34,7 @@ class History:
     def earlier(self, measure: Measure, now: float) -> Callable[[Sample], float | None]:
         """For `Measure.figures`: what a sample gained within the measure's window."""
         start = now - measure.window_s
-        gained = self._increase if measure.form is Form.INCREASE else self._rise
-        return lambda sample: gained(sample, start)
+        return lambda sample: self._increase(sample, start)
 
     def _increase(self, sample: Sample, start: float) -> float | None:
         series = self._series.get(sample.labels)
@@ -52,7 +48,3 @@ class History:
                 gained += next_value - value if next_value >= value else next_value
             value = next_value
         return gained
-
-    def _rise(self, sample: Sample, start: float) -> float | None:
-        before = [value for at, value in self._series.get(sample.labels, ()) if start - _LOOKBACK_S < at <= start]
-        return sample.value - before[-1] if before else None

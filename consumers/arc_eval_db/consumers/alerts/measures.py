@@ -26,8 +26,6 @@ class Form(StrEnum):
     """Now less the sample, which is a Unix time; 0 is none yet, and has no age."""
     INCREASE = "increase"
     """What a counter gained within the window, restarts included."""
-    RISE = "rise"
-    """A gauge's value less what it was a window ago; nothing where it was not there then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +48,13 @@ class Measure:
     where: tuple[tuple[str, str], ...] = ()
     """Only samples that have these values."""
     window_s: int = 0
-    """Of `INCREASE` and `RISE`."""
+    """Of `INCREASE`."""
     by_target: bool = False
     """In Prometheus, a group for each scraped process too: its labels `job` and `instance` say which."""
 
     def __post_init__(self) -> None:
-        if (self.form in (Form.INCREASE, Form.RISE)) != (self.window_s > 0):
-            raise ValueError("a window belongs to an increase or a rise, and to nothing else")
+        if (self.form is Form.INCREASE) != (self.window_s > 0):
+            raise ValueError("a window belongs to an increase, and to nothing else")
 
     @property
     def needs_history(self) -> bool:
@@ -72,7 +70,7 @@ class Measure:
 
         Args:
             now: Unix time.
-            earlier: of a form with a window: what the sample gained within it, or None where that is not known.
+            earlier: of an increase: what the sample gained within the window, or None where that is not known.
         """
         groups: dict[Labels, list[float]] = {}
         for sample in samples:
@@ -110,9 +108,7 @@ class Measure:
             return selector
         if self.form is Form.AGE:
             return f"time() - ({selector} > 0)"
-        if self.form is Form.INCREASE:
-            return f"increase({selector}[{self.window_s}s])"
-        return f"{selector} - {selector} offset {self.window_s}s"
+        return f"increase({selector}[{self.window_s}s])"
 
 
 _TAKERS: Mapping[str, Callable[[Iterable[float]], float]] = {"max": max, "min": min, "sum": sum}

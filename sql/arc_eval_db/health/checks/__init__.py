@@ -6,7 +6,7 @@ from arc_eval_db.health.check import Check
 from arc_eval_db.health.checks.connections import CONNECTIONS, POOL
 from arc_eval_db.health.checks.disk import DISK
 from arc_eval_db.health.checks.hypertables import AGGREGATES, CHUNKS, COMPRESSION, JOBS
-from arc_eval_db.health.checks.pipeline import DEAD_LETTERS, EXECUTIONS, LOG_GAPS, ORPHANS, PARTITIONS
+from arc_eval_db.health.checks.pipeline import DEAD_LETTERS, EXECUTIONS, LOG_GAPS, NEW_DEAD_LETTERS, ORPHANS, PARTITIONS
 from arc_eval_db.health.checks.replication import CHECKPOINTS, SLOTS, STANDBYS
 from arc_eval_db.health.checks.server import SERVER
 from arc_eval_db.health.checks.sessions import (
@@ -25,6 +25,7 @@ CHECKS: tuple[Check, ...] = (
     WRITES,
     THROUGHPUT,
     DEAD_LETTERS,
+    NEW_DEAD_LETTERS,
     ORPHANS,
     EXECUTIONS,
     LOG_GAPS,

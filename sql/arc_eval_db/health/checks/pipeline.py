@@ -10,6 +10,9 @@ from arc_eval_db.health.check import Check, Context, Judgement, Rows, grade, in_
 from arc_eval_db.health.report import State
 
 DEAD_LETTERS_COUNTED_MAX = 100_000
+NEW_DEAD_LETTERS_S = 900.0
+"""How far back a dead letter is a new one."""
+NEW_DEAD_LETTERS_COUNTED_MAX = 10_000
 _SAMPLES_S = 7_200.0
 """How far back samples of the lag are read; longer than the threshold of a halted partition."""
 
@@ -26,6 +29,16 @@ def judge_dead_letters(rows: Rows, context: Context) -> Judgement:
     quarantined = sum(row["quarantined"] for row in rows)
     found = f"{more}{letters:,} are open ({reasons}), the newest of {newest:%Y-%m-%d %H:%M} UTC"
     return Judgement(state, letters, f"{found}; {quarantined:,} are in quarantine" if quarantined else found)
+
+
+def judge_new_dead_letters(rows: Rows, context: Context) -> Judgement:
+    """One row a reason."""
+    letters = sum(row["letters"] for row in rows)
+    state = grade(letters, context.settings.new_dead_letters_warn, context.settings.new_dead_letters_critical)
+    more = "at least " if letters >= NEW_DEAD_LETTERS_COUNTED_MAX else ""
+    reasons = ", ".join(f"{row['letters']:,} {row['reason']}" for row in rows)
+    found = f"{more}{letters:,} within {in_time(NEW_DEAD_LETTERS_S)} ({reasons})" if letters else "none is new"
+    return Judgement(state, letters, found)
 
 
 def judge_orphans(rows: Rows, context: Context) -> Judgement:
@@ -93,6 +106,17 @@ DEAD_LETTERS = Check(
     limits=("dead_letters_warn", "dead_letters_critical"),
     query="dead_letters",
     arguments=lambda _: (DEAD_LETTERS_COUNTED_MAX,),
+)
+
+NEW_DEAD_LETTERS = Check(
+    name="new_dead_letters",
+    looks_at="records that were set aside within 15 minutes, dealt with or not",
+    unit="letters",
+    judge=judge_new_dead_letters,
+    next_step="arc-eval-db dead-letters list; whoever emits them sends what is no event",
+    limits=("new_dead_letters_warn", "new_dead_letters_critical"),
+    query="new_dead_letters",
+    arguments=lambda _: (NEW_DEAD_LETTERS_S, NEW_DEAD_LETTERS_COUNTED_MAX),
 )
 
 ORPHANS = Check(
