@@ -93,6 +93,17 @@ def test_libraries_log_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> N
     }
 
 
+def test_a_pool_without_its_database_says_so_in_one_short_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", as_json=True)
+    try:
+        raise ConnectionRefusedError("secret.example.org refused")
+    except ConnectionRefusedError:
+        logging.getLogger("asyncpg.pool").warning("100 %s tries", "and more", exc_info=True)
+    (line,) = capsys.readouterr().err.splitlines()
+    entry = json.loads(line)
+    assert (entry["event"], "exception" in entry) == ("100 and more tries (ConnectionRefusedError)", False)
+
+
 def test_every_metric_is_defined_once() -> None:
     assert [metric.name for metric in METRICS] == list(get_args(MetricName))
 

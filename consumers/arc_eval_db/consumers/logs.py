@@ -52,6 +52,15 @@ def _configure_libraries(level: int, shared: list[Any], renderer: Any) -> None:
     # Its reconnect attempts would fill the log while a broker is away; the worker says so itself, once an attempt.
     # Nor may it say all at the level of debug: there it prints every request, events and passwords included.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL if level > logging.DEBUG else logging.INFO)
+    # While a database is away a pool says so at each of its tries; where it was in the code says nothing more.
+    logging.getLogger("asyncpg.pool").addFilter(_without_traceback)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    if record.exc_info and record.exc_info[0] is not None:
+        record.msg, record.args = f"{record.getMessage()} ({record.exc_info[0].__name__})", ()
+        record.exc_info = None
+    return True
 
 
 def _unchanged(_: Any, __: str, event: Any) -> Any:
