@@ -173,6 +173,42 @@ def test_slow_connections_do_not_keep_probes_out(server: Server) -> None:
         assert [get(port, "/healthz").status for _ in range(3)] == [200] * 3
 
 
+async def test_who_drips_bytes_after_the_answer_keeps_no_place(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arc_eval_db.consumers.http.server._LINGER_S_MAX", 0.3)
+    with server.running() as port, socket.create_connection(("127.0.0.1", port), 10) as dripping:
+        dripping.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert dripping.recv(4_096)
+
+        def is_reset() -> bool:
+            try:
+                dripping.sendall(b"x")
+            except ConnectionError:
+                return True
+            return False
+
+        await eventually(is_reset, "the connection is closed")
+
+
+def test_where_there_are_no_more_threads_the_next_connection_is_answered(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+    refused: list[str] = []
+
+    def none_left(thread: threading.Thread) -> None:
+        if len(refused) < CONNECTIONS_MAX + 1:
+            refused.append(thread.name)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with server.running() as port:
+        monkeypatch.setattr(threading.Thread, "start", none_left)
+        for _ in range(CONNECTIONS_MAX + 1):
+            found = get_or_reset(port)
+            assert found is None or found.status == 503
+        assert get(port, "/healthz").status == 200
+
+
 class Broken:
     """A subject with bugs."""
 

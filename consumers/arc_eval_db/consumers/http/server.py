@@ -34,6 +34,7 @@ _STOP_TIMEOUT_S = 3.0
 # Unread bytes at the end of a connection would make the kernel reset it, and lose the answer on its way.
 _LINGER_BYTES_MAX = 65_536
 _LINGER_S = 0.2
+_LINGER_S_MAX = 1.0
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("arc_eval_db.http")
 
@@ -119,7 +120,20 @@ class HttpServer:
             self._threads.add(thread)
             self._connections.add(connection)
             self._reading[connection] = time.monotonic()
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            # No more threads are to be had. The next connection may have one.
+            log.warning("http_thread_failed", error=str(error))
+            self._forget(connection, thread)
+            self._slots.release()
+            _refuse(connection)
+
+    def _forget(self, connection: socket.socket, thread: threading.Thread) -> None:
+        with self._lock:
+            self._reading.pop(connection, None)
+            self._connections.discard(connection)
+            self._threads.discard(thread)
 
     def _serve(self, connection: socket.socket) -> None:
         slot = contextlib.ExitStack()
@@ -132,10 +146,7 @@ class HttpServer:
         except Exception as error:  # noqa: BLE001 - a bug in one answer; there is nobody above to tell
             log.error("http_request_failed", cause=type(error).__name__, error=_safe(error))
         finally:
-            with self._lock:
-                self._reading.pop(connection, None)
-                self._connections.discard(connection)
-                self._threads.discard(threading.current_thread())
+            self._forget(connection, threading.current_thread())
             connection.close()
 
     def _answer(self, connection: socket.socket, slot: contextlib.ExitStack) -> None:
@@ -183,14 +194,15 @@ def _send(connection: socket.socket, answer: Answer, *, has_body: bool) -> None:
     connection.sendall(_as_bytes(answer, has_body=has_body))
     connection.shutdown(socket.SHUT_WR)
     connection.settimeout(_LINGER_S)
-    left = _LINGER_BYTES_MAX
-    while left > 0 and (unread := connection.recv(4_096)):
+    # However slowly the bytes come: who drips them must not keep a slot.
+    left, deadline = _LINGER_BYTES_MAX, time.monotonic() + _LINGER_S_MAX
+    while left > 0 and time.monotonic() < deadline and (unread := connection.recv(4_096)):
         left -= len(unread)
 
 
 def _refuse(connection: socket.socket) -> None:
     """Without waiting for the request, nor for the answer to be taken."""
-    answer = busy(f"{CONNECTIONS_MAX} connections are open already", "ask again in some seconds")
+    answer = busy("as many connections as there can be are open already", "ask again in some seconds")
     with contextlib.suppress(OSError), connection:
         connection.setblocking(False)
         connection.send(_as_bytes(answer, has_body=True))
