@@ -156,7 +156,7 @@ API_MUTATIONS = (
         "api-misspelt-condition",
         "A condition that is misspelt is refused and does not mean all",
         f"{_API}/queries.py",
-        "    if unknown:\n",
+        "    if names:\n",
         "    if False:\n",
         (f"{_HOSTILE_TESTS}::test_a_condition_that_is_misspelt_does_not_mean_all",),
     ),
