@@ -55,6 +55,14 @@ def monitor_of(kafka: KafkaSettings, database: DatabaseSettings, group: str, **v
     )
 
 
+async def seen_lag(kafka: KafkaSettings, database: DatabaseSettings, group: str) -> LagReport:
+    """What one look of a monitor sees."""
+    async with monitor_of(kafka, database, group, only_when_followed=True) as monitor:
+        report = (await monitor.fresh_lag()).report
+    assert report is not None
+    return report
+
+
 async def newest(updates: Updates, kind: UpdateKind) -> Update:
     """The next update of a kind."""
     async with asyncio.timeout(20):
@@ -240,9 +248,7 @@ async def test_a_bug_in_a_look_is_a_look_that_failed(sight: Sight) -> None:
 async def test_what_is_gone_is_shown_no_more(
     kafka_settings: KafkaSettings, database: DatabaseSettings, group: str
 ) -> None:
-    async with monitor_of(kafka_settings, database, group, only_when_followed=True) as monitor:
-        report = (await monitor.fresh_lag()).report
-    assert report is not None
+    report = await seen_lag(kafka_settings, database, group)
     metrics = MonitorMetrics()
     shown = Shown(metrics)
     show_lag(shown, report)
@@ -260,9 +266,7 @@ async def test_what_is_gone_is_shown_no_more(
 async def test_a_topic_that_is_gone_is_shown_to_be(
     kafka_settings: KafkaSettings, database: DatabaseSettings, group: str
 ) -> None:
-    async with monitor_of(kafka_settings, database, group, only_when_followed=True) as monitor:
-        report = (await monitor.fresh_lag()).report
-    assert report is not None
+    report = await seen_lag(kafka_settings, database, group)
     metrics = MonitorMetrics()
     shown = Shown(metrics)
     gone, there = (topic.topic for topic in report.topics[:2])

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -95,13 +95,20 @@ async def test_a_wait_for_a_lock(database: DatabaseSettings, session: Session, o
     await becomes(database, "locks", State.OK, lock_wait_warn_s=LITTLE)
 
 
-async def test_dead_letters(database: DatabaseSettings, session: Session) -> None:
+async def insert_letters(session: Session, count: int, apart: timedelta = timedelta(0)) -> None:
+    """So many, the last of now, and each so long after the one before."""
     await session.execute(
         "INSERT INTO dead_letters (topic, log_partition, log_offset, log_timestamp, reason, error_class, detail,"
-        " headers, consumer_group, consumer_version)"
-        " SELECT 't', 0, each, now(), 'invalid_json', 'e', 'd', '[]', 'g', 'v'"
-        " FROM generate_series(1, 3) AS each"
+        " headers, consumer_group, consumer_version, dead_lettered_at)"
+        " SELECT 't', 0, each, now(), 'invalid_json', 'e', 'd', '[]', 'g', 'v', now() - ($1 - each) * $2::interval"
+        " FROM generate_series(1, $1::int) AS each",
+        count,
+        apart,
     )
+
+
+async def test_dead_letters(database: DatabaseSettings, session: Session) -> None:
+    await insert_letters(session, 3)
     found = await look(database, "dead_letters")
     assert (found.state, found.value, found.next_step) == (State.WARN, 3, "arc-eval-db dead-letters list")
     assert (await look(database, "dead_letters", dead_letters_critical=3)).state is State.CRITICAL
@@ -110,13 +117,7 @@ async def test_dead_letters(database: DatabaseSettings, session: Session) -> Non
 
 
 async def test_new_dead_letters_are_so_for_a_quarter_of_an_hour(database: DatabaseSettings, session: Session) -> None:
-    await session.execute(
-        "INSERT INTO dead_letters (topic, log_partition, log_offset, log_timestamp, reason, error_class, detail,"
-        " headers, consumer_group, consumer_version, dead_lettered_at)"
-        " SELECT 't', 0, each, now(), 'invalid_json', 'e', 'd', '[]', 'g', 'v',"
-        " now() - (14 - each) * INTERVAL '4 minutes'"
-        " FROM generate_series(1, 14) AS each"
-    )
+    await insert_letters(session, 14, timedelta(minutes=4))
     found = await look(database, "new_dead_letters")
     assert (found.state, found.value, found.found) == (State.OK, 4, "4 within 15.0 min (4 invalid_json)")
     await session.execute("UPDATE dead_letters SET resolved_at = now(), resolution = 'discarded'")

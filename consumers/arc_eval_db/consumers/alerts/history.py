@@ -12,7 +12,7 @@ class History:
     """What one metric's samples were at each look, as far back as the longest window of its measures needs."""
 
     def __init__(self, windows: Iterable[int]) -> None:
-        self._kept_s = float(max(windows))
+        self._kept_s = max(windows)
         self._series: dict[Labels, deque[tuple[float, float]]] = {}
         self._began: float | None = None
 

@@ -19,26 +19,29 @@ _SAMPLES_S = 7_200.0
 
 def judge_dead_letters(rows: Rows, context: Context) -> Judgement:
     """One row a reason."""
-    letters = sum(row["letters"] for row in rows)
+    letters, counted, reasons = _letters(rows, DEAD_LETTERS_COUNTED_MAX)
     if not letters:
         return Judgement(State.OK, 0.0, "none is open")
     state = grade(letters, context.settings.dead_letters_warn, context.settings.dead_letters_critical)
-    more = "at least " if letters >= DEAD_LETTERS_COUNTED_MAX else ""
-    reasons = ", ".join(f"{row['letters']:,} {row['reason']}" for row in rows)
     newest = max(row["newest_at"] for row in rows)
     quarantined = sum(row["quarantined"] for row in rows)
-    found = f"{more}{letters:,} are open ({reasons}), the newest of {newest:%Y-%m-%d %H:%M} UTC"
+    found = f"{counted} are open ({reasons}), the newest of {newest:%Y-%m-%d %H:%M} UTC"
     return Judgement(state, letters, f"{found}; {quarantined:,} are in quarantine" if quarantined else found)
 
 
 def judge_new_dead_letters(rows: Rows, context: Context) -> Judgement:
     """One row a reason."""
-    letters = sum(row["letters"] for row in rows)
+    letters, counted, reasons = _letters(rows, NEW_DEAD_LETTERS_COUNTED_MAX)
     state = grade(letters, context.settings.new_dead_letters_warn, context.settings.new_dead_letters_critical)
-    more = "at least " if letters >= NEW_DEAD_LETTERS_COUNTED_MAX else ""
-    reasons = ", ".join(f"{row['letters']:,} {row['reason']}" for row in rows)
-    found = f"{more}{letters:,} within {in_time(NEW_DEAD_LETTERS_S)} ({reasons})" if letters else "none is new"
+    found = f"{counted} within {in_time(NEW_DEAD_LETTERS_S)} ({reasons})" if letters else "none is new"
     return Judgement(state, letters, found)
+
+
+def _letters(rows: Rows, counted_max: int) -> tuple[int, str, str]:
+    """How many in all; the same for people; and how many of each reason."""
+    letters: int = sum(row["letters"] for row in rows)
+    more = "at least " if letters >= counted_max else ""
+    return letters, f"{more}{letters:,}", ", ".join(f"{row['letters']:,} {row['reason']}" for row in rows)
 
 
 def judge_orphans(rows: Rows, context: Context) -> Judgement:
@@ -78,15 +81,15 @@ def judge_partitions(rows: Rows, context: Context) -> Judgement:
     """The one that has stood still for longest with something to read."""
     if not rows:
         return Judgement(State.OK, 0.0, "no group has begun")
-    sample_ages_s = [row["sample_age_s"] for row in rows if row["sample_age_s"] is not None]
-    if not sample_ages_s:
+    sample_age_s = min((row["sample_age_s"] for row in rows if row["sample_age_s"] is not None), default=None)
+    if sample_age_s is None:
         return Judgement(State.UNKNOWN, None, "nobody has recorded the lag in consumer_lag_samples")
     first = rows[0]
     halted_s = first["halted_s"] or 0.0
     state = grade(halted_s, context.settings.partition_halted_warn_s, context.settings.partition_halted_critical_s)
     if state is State.OK:
-        if min(sample_ages_s) >= context.settings.partition_halted_warn_s:
-            unseen = f"no worker has recorded the lag for {in_time(min(sample_ages_s))}"
+        if sample_age_s >= context.settings.partition_halted_warn_s:
+            unseen = f"no worker has recorded the lag for {in_time(sample_age_s)}"
             return Judgement(State.UNKNOWN, None, unseen, "arc-eval-db lag")
         return Judgement(state, halted_s, "every partition with unread records moves")
     where = f"{first['topic']}/{first['partition']} of group {first['consumer_group']}"
